@@ -149,10 +149,14 @@ class Policy(Protocol):
 
 
 class Monitor(Protocol):
-    """Anything that watches the run and says when it is stuck."""
+    """Anything that watches the run and says when it is stuck.
+
+    `action` is what is about to be sent (the policy's proposal, or the next of a recovery chunk), None
+    while a person drives or the robot holds; `source` is who acts at this step.
+    """
 
     def reset(self) -> None: ...
-    def update(self, observation: Observation, source: ActionSource) -> Decision: ...
+    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision: ...
 
 
 class Recovery(Protocol):
