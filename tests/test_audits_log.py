@@ -1,0 +1,234 @@
+"""The audit log: one chain whatever happens, and what is wrong with it is named."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from audits.events import EVENT_VERSION, ROOT_HASH, canonical, chain
+from audits.log import AuditLog
+from audits.portable import export_lines, import_lines
+from episodes.errors import DataRefused, IntegrityError, UsageError
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> AuditLog:
+    return AuditLog(tmp_path / "audits.sqlite")
+
+
+def note(log: AuditLog, item: str, text: str = "seen", **keywords: int) -> int:
+    return log.append(
+        "episode.note", item, by="ada", value={"text": text}, shown={"model": "m1"}, seconds=1.5, **keywords
+    ).seq
+
+
+def edit(log: AuditLog, statement: str, *values: object) -> None:
+    with sqlite3.connect(log.name) as connection:
+        connection.execute(statement, values)
+    connection.close()
+
+
+def test_an_event_comes_back_as_it_was_written(log: AuditLog) -> None:
+    written = log.append(
+        "label.edit",
+        "aa:3-9",
+        by=" Ada <b> ",
+        value={"start": 4, "stop": 9},
+        shown={"value_model": "h", "why": "“new”\u2028"},
+        seconds=2.25,
+    )
+    (read,) = AuditLog(log.name).events()
+    assert read == written
+    assert read.by == "Ada <b>"
+    assert log.head() == (1, chain(ROOT_HASH, written.body))
+
+
+def test_events_are_found_by_kind_item_and_place(log: AuditLog) -> None:
+    note(log, "a"), note(log, "b"), note(log, "a")
+    log.append("episode.exclude", "a", by="bo", value={"excluded": True}, shown={}, seconds=0)
+    assert [event.seq for event in log.events(item="a")] == [1, 3, 4]
+    assert [event.seq for event in log.events(kind="episode.note", item="a", after=1)] == [3]
+
+
+def test_an_empty_log_is_sound(log: AuditLog) -> None:
+    assert log.verify() == 0
+    assert log.head() == (0, ROOT_HASH)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("episode.outcome", {"success": "maybe"}),
+        ("episode.weight", {"weight": float("nan")}),
+        ("episode.exclude", {"excluded": 1}),
+        ("label.edit", {"start": 5, "stop": 5}),
+        ("label.edit", {"start": -1, "stop": 5}),
+        ("label.create", {"start": 1, "stop": 5}),
+        ("episode.note", {"text": "x", "more": 1}),
+        ("episode.praise", {"text": "x"}),
+        ("freeze", {}),
+    ],
+)
+def test_what_is_no_decision_is_refused_and_not_written(log: AuditLog, kind: str, value: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        log.append(kind, "a", by="ada", value=value, shown={}, seconds=0)
+    assert log.head()[0] == 0
+
+
+def test_a_decision_needs_a_name_and_json(log: AuditLog) -> None:
+    with pytest.raises(UsageError, match="needs the name"):
+        log.append("episode.note", "a", by="  ", value={"text": "x"}, shown={}, seconds=0)
+    for shown in ({"x": float("inf")}, {"x": b"raw"}, {"x": "\ud800"}):
+        with pytest.raises(DataRefused, match="JSON cannot"):
+            log.append("episode.note", "a", by="ada", value={"text": "x"}, shown=shown, seconds=0)
+    assert log.head()[0] == 0
+
+
+@pytest.mark.parametrize("bad", [1, 3, 5])
+@pytest.mark.parametrize("column", ["body", "hash"])
+def test_one_changed_character_is_named(log: AuditLog, bad: int, column: str) -> None:
+    for index in range(5):
+        note(log, f"e{index}", text="seen")
+    edit(log, f"UPDATE events SET {column} = replace({column}, substr({column}, 20, 1), 'Z') WHERE seq = ?", bad)
+    with pytest.raises(IntegrityError, match=f"event {bad} "):
+        log.verify()
+
+
+def test_bytes_that_are_no_text_are_named(log: AuditLog) -> None:
+    note(log, "a"), note(log, "b")
+    edit(log, "UPDATE events SET body = CAST(x'ff' || substr(CAST(body AS BLOB), 2) AS TEXT) WHERE seq = 2")
+    with pytest.raises(IntegrityError, match="event 2 "):
+        log.verify()
+
+
+def test_a_missing_or_swapped_event_is_named(log: AuditLog) -> None:
+    for index in range(4):
+        note(log, f"e{index}")
+    edit(log, "DELETE FROM events WHERE seq = 2")
+    with pytest.raises(IntegrityError, match=r"event 2 .* missing"):
+        log.verify()
+
+
+def test_a_cut_tail_shows_against_a_noted_head(log: AuditLog) -> None:
+    note(log, "a"), note(log, "b")
+    head = log.head()
+    assert log.verify(head=head) == 2
+    edit(log, "DELETE FROM events WHERE seq = 2")
+    assert log.verify() == 1
+    with pytest.raises(IntegrityError, match="ends at event 1, but event 2 was noted"):
+        log.verify(head=head)
+    note(log, "c")
+    with pytest.raises(IntegrityError, match=r"event 2 .* not the one that was noted"):
+        log.verify(head=head)
+
+
+def test_a_newer_event_is_refused(log: AuditLog) -> None:
+    body = canonical({**dict.fromkeys(("kind", "item", "by", "at"), ""), "seq": 1, "version": EVENT_VERSION + 1})
+    edit(log, "INSERT INTO events VALUES (1, ?, ?)", body, chain(ROOT_HASH, body))
+    with pytest.raises(DataRefused, match="update Regrasp"):
+        log.events()
+
+
+def test_threads_and_logs_make_one_chain(log: AuditLog) -> None:
+    logs = [log, AuditLog(log.name)]
+    with ThreadPoolExecutor(8) as pool:
+        seqs = list(pool.map(lambda index: note(logs[index % 2], f"e{index}"), range(60)))
+    assert sorted(seqs) == list(range(1, 61))
+    assert log.verify() == 60
+
+
+_WRITER = """
+import sys
+from audits.log import AuditLog
+log = AuditLog(sys.argv[1])
+for index in range(40):
+    log.append("episode.note", f"{sys.argv[2]}-{index}", by=sys.argv[2], value={"text": "x"}, shown={}, seconds=0)
+"""
+
+
+def test_processes_that_create_and_write_together_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "audits.sqlite"
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(path), name]) for name in ("ada", "bo", "cy")]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    log = AuditLog(path)
+    assert log.verify() == 120
+    assert len({event.item for event in log.events()}) == 120
+
+
+def test_a_stale_screen_does_not_overwrite(log: AuditLog) -> None:
+    note(log, "a")
+    seen = log.head()[0]
+    note(log, "b", unchanged_since=seen)
+    note(log, "a", unchanged_since=seen)
+    with pytest.raises(DataRefused, match="ada decided about a while you looked"):
+        note(log, "a", unchanged_since=seen)
+
+
+def test_undo_is_checked(log: AuditLog) -> None:
+    first = note(log, "a")
+    undo = log.undo(first, by="bo")
+    assert (undo.kind, undo.item, undo.value) == ("undo", "a", {"seq": first})
+    with pytest.raises(UsageError, match="already undone"):
+        log.undo(first, by="bo")
+    log.undo(undo.seq, by="bo")
+    log.undo(first, by="bo")
+    with pytest.raises(UsageError, match="no event 9"):
+        log.undo(9, by="bo")
+
+
+def test_a_deleted_log_is_an_error_and_no_empty_log(log: AuditLog) -> None:
+    note(log, "a")
+    Path(log.name).unlink()
+    with pytest.raises(DataRefused, match="check that it is there"):
+        log.events()
+    with pytest.raises(DataRefused, match="check that it is there"):
+        note(log, "b")
+    assert not Path(log.name).exists()
+
+
+def test_a_locked_log_says_so(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audits.log.BUSY_TIMEOUT_S", 0.05)
+    holder = sqlite3.connect(log.name, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(DataRefused, match="locked by another program"):
+        note(log, "a")
+    holder.close()
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(IntegrityError, match="damaged"):
+        AuditLog(tmp_path / "x.sqlite")
+    with pytest.raises(DataRefused, match="cannot be used"):
+        AuditLog(tmp_path / "nowhere" / "audits.sqlite")
+    with pytest.raises(UsageError, match="postgresql://"):
+        AuditLog("mysql://host/labels")
+
+
+def test_an_export_continues_a_log_and_nothing_else(log: AuditLog, tmp_path: Path) -> None:
+    note(log, "a", text="line\u2028break\x00"), note(log, "b")
+    assert export_lines(log, tmp_path / "log.jsonl") == 2
+    copy = AuditLog(tmp_path / "copy.sqlite")
+    assert import_lines(copy, tmp_path / "log.jsonl") == 2
+    assert import_lines(copy, tmp_path / "log.jsonl") == 0
+    assert copy.events() == log.events()
+    assert copy.verify() == 2
+    note(copy, "c")
+    with pytest.raises(DataRefused, match="other decisions"):
+        import_lines(copy, tmp_path / "log.jsonl")
+
+
+def test_a_changed_export_is_refused_whole(log: AuditLog, tmp_path: Path) -> None:
+    for index in range(3):
+        note(log, f"e{index}")
+    export_lines(log, path := tmp_path / "log.jsonl")
+    path.write_text(path.read_text().replace('"e1"', '"e7"'))
+    copy = AuditLog(tmp_path / "copy.sqlite")
+    with pytest.raises(IntegrityError, match="line 2 "):
+        import_lines(copy, path)
+    assert copy.head()[0] == 0

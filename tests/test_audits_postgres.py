@@ -1,0 +1,83 @@
+"""The log on a real PostgreSQL server, started for the test; skipped where no server is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from glob import glob
+from pathlib import Path
+
+import pytest
+
+from audits.freeze import freeze, load
+from audits.log import AuditLog
+from audits.state import fold
+from episodes.errors import DataRefused, IntegrityError
+
+_FOUND = sorted(glob("/usr/lib/postgresql/*/bin/initdb")) or [shutil.which("initdb") or ""]
+_BIN = Path(_FOUND[-1]).parent
+pytestmark = pytest.mark.skipif(not _FOUND[-1], reason="no PostgreSQL server (initdb) is installed")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    place = tmp_path_factory.mktemp("postgres")
+    as_postgres: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        as_postgres = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
+        shutil.chown(place, "postgres", "postgres")
+        for folder in place.parents[: len(place.parents) - 2]:
+            folder.chmod(folder.stat().st_mode | 0o111)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def server(*command: str) -> None:
+        subprocess.run([*as_postgres, str(_BIN / command[0]), *command[1:]], check=True, cwd="/", capture_output=True)
+
+    data, options = str(place / "data"), f"-p {port} -k {place} -c listen_addresses=127.0.0.1 -c fsync=off"
+    server("initdb", "-D", data, "-A", "trust", "-U", "app", "--no-sync")
+    server("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(place / "log"), "start")
+    yield f"postgresql://app:secret@127.0.0.1:{port}/postgres"
+    server("pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def test_the_log_on_postgres(url: str) -> None:
+    logs = [AuditLog(url), AuditLog(url)]
+
+    def write(index: int) -> int:
+        value = {"text": "näh\x00"}
+        return logs[index % 2].append("episode.note", f"e{index}", by="ada", value=value, shown={}, seconds=0).seq
+
+    with ThreadPoolExecutor(6) as pool:
+        seqs = list(pool.map(write, range(60)))
+    log = logs[0]
+    assert sorted(seqs) == list(range(1, 61))
+    assert log.verify(head=log.head()) == 60
+    assert len(fold(log.events()).episodes) == 60
+    made = freeze(log, "episodes", "first", by="ada")
+    log.undo(1, by="bo")
+    assert load(log, "episodes", "first") == made
+    assert len(fold(log.events()).episodes) == 59
+
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE events SET body = replace(body, 'ada', 'eve') WHERE seq = 7"))
+    engine.dispose()
+    with pytest.raises(IntegrityError, match="event 7 "):
+        log.verify()
+    for each in logs:
+        each.close()
+
+
+def test_a_server_that_is_gone_is_one_sentence_without_the_password() -> None:
+    with pytest.raises(DataRefused, match="cannot be used") as caught:
+        AuditLog("postgresql://app:secret@127.0.0.1:1/labels")
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
