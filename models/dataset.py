@@ -1,0 +1,160 @@
+"""One episode as the models see it: arrays in memory, frames still compressed, the outcome as decided.
+
+Frames are decoded when a batch asks for them (about 30 us for a 64-pixel JPEG), so a data set costs its
+compressed size: roughly 2 kB a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from PIL import Image
+
+from episodes.errors import DataRefused
+from episodes.images import decode
+from episodes.record import ActionSource, Array, EncodedFrames, Outcome
+from episodes.store import EpisodeStore
+
+PRIVILEGED_PREFIX = "priv/"
+"""proprio columns of the state mode's object tracker; value and trigger never read them"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepData:
+    """An episode for training and inference; `T` steps, `P` proprio values, `A` action values."""
+
+    episode_id: str
+    group_id: str
+    task: str
+    session: str
+    split: str
+    collection: str
+    policy_id: str
+    """the policy version that drove, empty where none did"""
+    success: bool | None
+    fps: float
+    weight: float
+    time_s: Array
+    """(T,) s"""
+    source: Array
+    """(T,) uint8"""
+    proprio: Array
+    """(T, P) float32"""
+    proprio_names: tuple[str, ...]
+    ee_pose: Array
+    """(T, 7)"""
+    wrench: Array
+    """(T, 6) N, Nm; zeros where there is no sensor"""
+    executed_action: Array
+    """(T, A)"""
+    human_action: Array
+    """(T, A), NaN where no human acted"""
+    frames: Mapping[str, EncodedFrames]
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    @property
+    def unaided(self) -> bool:
+        """True where one actor drove all the way: no takeover, no recovery, no hold."""
+        return bool((self.source == self.source[0]).all())
+
+    @property
+    def policy_alone(self) -> bool:
+        """True where the policy drove every step: the runs a deployed trigger is exchangeable with."""
+        return bool((self.source == ActionSource.POLICY).all())
+
+    def images(self, steps: Sequence[int] | Array, cameras: Sequence[str], image_px: int) -> npt.NDArray[np.uint8]:
+        """Decoded frames (n, C, image_px, image_px, 3) of `cameras` at `steps`."""
+        missing = [name for name in cameras if name not in self.frames]
+        if missing:
+            raise DataRefused(
+                f"episode {self.episode_id} has no camera {missing[0]} (it has {sorted(self.frames) or 'none'}); "
+                "choose cameras it has, or none for the proprioceptive model"
+            )
+        stacked = [[self._frame(name, int(t), image_px) for name in cameras] for t in steps]
+        return np.asarray(stacked, np.uint8).reshape(len(steps), len(cameras), image_px, image_px, 3)
+
+    def _frame(self, camera: str, t: int, image_px: int) -> npt.NDArray[np.uint8]:
+        packed = self.frames[camera]
+        return resized(decode(packed.frame(t), packed.codec), image_px)
+
+
+def resized(rgb: npt.NDArray[np.uint8], image_px: int) -> npt.NDArray[np.uint8]:
+    """A frame at the network's size; unchanged where it has it already."""
+    if rgb.shape[:2] == (image_px, image_px):
+        return rgb
+    return np.asarray(Image.fromarray(rgb).resize((image_px, image_px), Image.Resampling.BILINEAR), np.uint8)
+
+
+def segments(source: Array) -> list[tuple[int, int]]:
+    """Maximal runs `[start, stop)` of one action source; no history is carried from one to the next."""
+    edges = np.flatnonzero(np.diff(np.asarray(source).astype(np.int16))) + 1
+    bounds = [0, *edges.tolist(), len(source)]
+    return list(zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def load_step_data(
+    store: EpisodeStore,
+    episode_id: str,
+    *,
+    success: bool | None,
+    split: str,
+    group_id: str = "",
+    weight: float = 1.0,
+) -> StepData:
+    """Read one episode for the models; refuses what they cannot do without."""
+    episode = store.read(episode_id)
+    needed = {
+        "observation/proprio": episode.proprio,
+        "observation/ee_pose": episode.ee_pose,
+        "action/executed": episode.executed_action,
+    }
+    for key, array in needed.items():
+        if array is None:
+            raise DataRefused(f"episode {episode_id} has no {key}, which the compact models need; exclude it")
+    assert episode.proprio is not None and episode.ee_pose is not None and episode.executed_action is not None
+    steps, action_size = episode.executed_action.shape
+    human = episode.human_action
+    return StepData(
+        episode_id=episode_id,
+        group_id=group_id or episode_id,
+        task=episode.task,
+        session=episode.session,
+        split=split,
+        collection=episode.collection,
+        policy_id=next((p for p in episode.policy_id or () if p), ""),
+        success=success,
+        fps=episode.fps,
+        weight=weight,
+        time_s=episode.time_s,
+        source=episode.action_source,
+        proprio=np.asarray(episode.proprio, np.float32),
+        proprio_names=episode.proprio_names,
+        ee_pose=episode.ee_pose,
+        wrench=np.zeros((steps, 6), np.float32) if episode.wrench is None else episode.wrench,
+        executed_action=episode.executed_action,
+        human_action=np.full((steps, action_size), np.nan, np.float32) if human is None else human,
+        frames=episode.images,
+    )
+
+
+def load_decided(store: EpisodeStore, decided: pl.DataFrame, split: pl.DataFrame) -> list[StepData]:
+    """All usable episodes of a task: complete, not excluded, with the decided outcome and the fixed split."""
+    rows = decided.join(split.select("episode_id", "group_id", "split"), on="episode_id", how="inner")
+    usable = rows.filter(~pl.col("excluded") & pl.col("complete")).sort("episode_id")
+    return [
+        load_step_data(
+            store,
+            row["episode_id"],
+            success=Outcome(row["success"]).as_bool(),
+            split=row["split"],
+            group_id=row["group_id"],
+            weight=row["weight"],
+        )
+        for row in usable.iter_rows(named=True)
+    ]

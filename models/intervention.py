@@ -1,0 +1,260 @@
+"""The intervention model: what the next action will lead to, what that is worth, and whether to intervene.
+
+From the frozen latent z_t of the value net and the action a_t about to be sent, a future head predicts z_{t+1}; twin
+value heads read V_{t+1} off the *predicted* latent; a risk head and a trigger head read the predicted latent beside an
+encoding of the recent history (UniIntervene, sections 3.2 and 3.3). Here the trigger has its own head: one scalar
+cannot both regress the signed risk R_t and separate the labels, because on a slow success the two disagree in sign.
+Every net k is bound to value net k and to its fold, so its scores on held-out episodes are out of fold too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from episodes.errors import DataRefused
+from episodes.record import ActionSource, Array
+from models import checkpoint
+from models.dataset import StepData, segments
+from models.history import FEATURES
+from models.networks import mlp, seeded
+from models.risk import value_risk
+from models.stall import trailing_mean
+from models.value import TRAINED_SPLITS, Progress, ValueCurves, ValueModel, infer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterventionConfig:
+    """Settings of the compact intervention model."""
+
+    steps: int = 600
+    batch: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    focal_alpha: float = 0.75
+    focal_gamma: float = 2.0
+    window: int = 8
+    """K of R_t, steps"""
+    epsilon: float = 0.005
+    """expected gain of V a step"""
+    gamma: float = 0.9
+    seed: int = 0
+
+
+class InterventionNet(nn.Module):
+    """Heads on (latent, action, history)."""
+
+    def __init__(self, latent: int, action: int) -> None:
+        super().__init__()
+        self.context = mlp([latent + action, 128, 128])
+        self.future = mlp([128, 128, latent])
+        self.values = nn.ModuleList(mlp([latent, 64, 1]) for _ in range(2))
+        self.current_value = mlp([128, 64, 1])
+        self.encode_history = nn.Sequential(nn.Linear(FEATURES, 32), nn.SiLU())
+        self.risk = mlp([latent + 32, 64, 1], dropout=0.1)
+        self.trigger = mlp([latent + 32, 64, 1], dropout=0.1)
+
+    def forward(self, z_BD: Tensor, a_BA: Tensor, h_BF: Tensor) -> dict[str, Tensor]:
+        context = self.context(torch.cat([z_BD, a_BA], 1))
+        future_BD = z_BD + self.future(context)
+        joint = torch.cat([future_BD, self.encode_history(h_BF)], 1)
+        return {
+            "future": future_BD,
+            "next_value": torch.cat([head(future_BD) for head in self.values], 1),
+            "value": self.current_value(context)[:, 0],
+            "risk": self.risk(joint)[:, 0],
+            "trigger": self.trigger(joint)[:, 0],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterventionCurves:
+    """One episode's curves; (T,) unless said."""
+
+    trigger_logit: Array
+    risk: Array
+    """predicted R_t"""
+    next_value: Array
+    """min of the twins"""
+    net_probabilities: Array
+    """(K, T) smoothed trigger probability of each net that may judge the episode"""
+
+
+@dataclass(slots=True)
+class InterventionModel:
+    """One net for each value net."""
+
+    config: InterventionConfig
+    nets: list[InterventionNet]
+    latent_size: int
+    action_size: int
+    value_hash: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def curves(self, model: ValueModel, episode: StepData, values: ValueCurves) -> InterventionCurves:
+        """Curves by the nets that did not train on `episode`; `values` are its value curves."""
+        actions = np.nan_to_num(episode.executed_action)
+        outs = [
+            self._net_outputs(k, z, actions, model.history(episode, v))
+            for k, z, v in zip(values.nets, values.latents, values.net_values, strict=True)
+        ]
+        probabilities = [trailing_mean(1 / (1 + np.exp(-o["trigger"])), episode.source) for o in outs]
+        return InterventionCurves(
+            trigger_logit=np.mean([o["trigger"] for o in outs], axis=0),
+            risk=np.mean([o["risk"] for o in outs], axis=0),
+            next_value=np.mean([o["next_value"].min(axis=1) for o in outs], axis=0),
+            net_probabilities=np.stack(probabilities),
+        )
+
+    @torch.no_grad()
+    def _net_outputs(self, k: int, latents: Array, actions: Array, history: Array) -> dict[str, Array]:
+        tensors = (torch.as_tensor(np.asarray(x, np.float32)) for x in (latents, actions, history))
+        return {name: out.double().numpy() for name, out in self.nets[k](*tensors).items()}
+
+    def save(self, directory: Path) -> str:
+        """Write weights and config; returns the model's hash."""
+        tensors: dict[str, Tensor] = {}
+        for k, net in enumerate(self.nets):
+            tensors |= checkpoint.prefixed(net, f"net{k}.")
+        saved = {"kind": "intervention", "config": asdict(self.config), "nets": len(self.nets), "metrics": self.metrics}
+        sizes = {"latent_size": self.latent_size, "action_size": self.action_size, "value_hash": self.value_hash}
+        return checkpoint.save(directory, tensors, saved | sizes)
+
+    @classmethod
+    def load(cls, directory: Path) -> InterventionModel:
+        """Read what `save` wrote; a missing or extra tensor is refused."""
+        tensors, saved = checkpoint.load(directory, "intervention")
+        nets = [InterventionNet(saved["latent_size"], saved["action_size"]).eval() for _ in range(saved["nets"])]
+        for k, net in enumerate(nets):
+            checkpoint.load_state(net, tensors, f"net{k}.")
+        config = InterventionConfig(**saved["config"])
+        kept = {key: saved[key] for key in ("latent_size", "action_size", "value_hash", "metrics")}
+        return cls(config, nets, **kept)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Training rows of one fold, as tensors."""
+
+    latent: Tensor
+    action: Tensor
+    history: Tensor
+    next_latent: Tensor
+    next_value: Tensor
+    value: Tensor
+    risk: Tensor
+    label: Tensor
+    """1, 0 or NaN where nobody knows"""
+
+
+def risk_targets(values: Array, source: Array, config: InterventionConfig) -> Array:
+    """R_t of every step, restarted at every change of source."""
+    parts = [
+        value_risk(values[start:stop], window=config.window, epsilon=config.epsilon, gamma=config.gamma)
+        for start, stop in segments(source)
+    ]
+    return np.concatenate(parts)
+
+
+def training_labels(episode: StepData, stagnation: Array) -> Array:
+    """(T,) float: the audited labels, NaN at a person's steps, whose stillness is not a stall."""
+    labels = np.asarray(stagnation, float).copy()
+    labels[np.isin(episode.source, (ActionSource.HUMAN, ActionSource.HOLD))] = np.nan
+    return labels
+
+
+def _rows(
+    model: ValueModel, k: int, episodes: Sequence[StepData], labels: Mapping[str, Array], config: InterventionConfig
+) -> _Rows:
+    """Every step of `episodes` that has a successor under the same source."""
+    columns: dict[str, list[Array]] = {name: [] for name in _Rows.__dataclass_fields__}
+    for episode in episodes:
+        values = model.curves(episode).net_values[0]
+        _, z = infer(model.nets[k], model.config, model.proprio_names, episode)
+        here = np.flatnonzero(np.diff(episode.source.astype(int)) == 0)
+        parts = {
+            "latent": z[here],
+            "action": np.nan_to_num(episode.executed_action)[here],
+            "history": model.history(episode, values)[here],
+            "next_latent": z[here + 1],
+            "next_value": values[here + 1],
+            "value": values[here],
+            "risk": risk_targets(values, episode.source, config)[here],
+            "label": training_labels(episode, labels[episode.episode_id])[here],
+        }
+        for name, part in parts.items():
+            columns[name].append(part)
+    return _Rows(**{n: torch.as_tensor(np.concatenate(p), dtype=torch.float32) for n, p in columns.items()})
+
+
+def focal_loss(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tensor:
+    """Mean focal loss (Lin et al. 2017, eq. 5)."""
+    loss = nn.functional.binary_cross_entropy_with_logits(logit, label, reduction="none")
+    certainty = torch.exp(-loss)
+    weight = torch.where(label > 0.5, alpha, 1 - alpha)
+    return (weight * (1 - certainty) ** gamma * loss).mean()
+
+
+def losses(out: Mapping[str, Tensor], rows: _Rows, draw: Tensor, config: InterventionConfig) -> dict[str, Tensor]:
+    """The five terms, each with weight 1 as in the release."""
+    smooth = nn.functional.smooth_l1_loss
+    known = torch.isfinite(rows.label[draw])
+    return {
+        "future": 2 - 2 * nn.functional.cosine_similarity(out["future"], rows.next_latent[draw]).mean(),
+        "next_value": smooth(out["next_value"], rows.next_value[draw][:, None].expand(-1, 2)),
+        "value": smooth(out["value"], rows.value[draw]),
+        "risk": smooth(out["risk"], rows.risk[draw]),
+        "trigger": focal_loss(
+            out["trigger"][known], rows.label[draw][known], config.focal_alpha, config.focal_gamma
+        ),
+    }
+
+
+def _train(rows: _Rows, config: InterventionConfig, seed: int) -> InterventionNet:
+    generator = seeded(seed)
+    net = InterventionNet(rows.latent.shape[1], rows.action.shape[1])
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    groups = [torch.nonzero(rows.label == y)[:, 0] for y in (0.0, 1.0)]
+    for _ in range(config.steps):
+        half = config.batch // 2
+        draw = torch.cat([g[torch.randint(len(g), (half,), generator=generator)] for g in groups])
+        terms = losses(net(rows.latent[draw], rows.action[draw], rows.history[draw]), rows, draw, config)
+        optimiser.zero_grad()
+        sum(terms.values(), torch.zeros(())).backward()
+        optimiser.step()
+    return net.eval()
+
+
+def fit_intervention(
+    episodes: Sequence[StepData],
+    labels: Mapping[str, Array],
+    model: ValueModel,
+    config: InterventionConfig,
+    *,
+    value_hash: str,
+    progress: Progress | None = None,
+) -> InterventionModel:
+    """Cross-fit on the folds of the value model.
+
+    `labels`: episode_id -> (T,) bool, the audited stagnation. Raises `DataRefused` where a fold sees one class only.
+    """
+    usable = [e for e in episodes if e.split in TRAINED_SPLITS and e.episode_id in labels]
+    nets = []
+    for k in range(len(model.nets)):
+        rows = _rows(model, k, [e for e in usable if model.fold_of.get(e.group_id) != k], labels, config)
+        if not ((rows.label == 1).any() and (rows.label == 0).any()):
+            raise DataRefused(
+                "the audited labels hold no stagnation or nothing else, so no trigger can be learned; look at the "
+                "app's page Trigger labels and freeze again"
+            )
+        nets.append(_train(rows, config, config.seed + k))
+        if progress:
+            progress("intervention nets", k + 1, len(model.nets))
+    sizes = {"latent_size": model.nets[0].latent_size, "action_size": usable[0].executed_action.shape[1]}
+    return InterventionModel(config, nets, value_hash=value_hash, **sizes)

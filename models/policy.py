@@ -1,0 +1,119 @@
+"""The compact base policy: behaviour cloning of demonstrations from proprio, one action a step.
+
+A two-layer net with L1 loss. It is meant to be a base that really gets stuck: 20 demonstrations, no history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from episodes.errors import DataRefused, IntegrityError
+from episodes.record import ActionSource, Array
+from models import checkpoint
+from models.dataset import StepData
+from models.networks import Standardise, mlp, seeded
+from models.observe import expanded
+from models.value import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyConfig:
+    """Settings of behaviour cloning."""
+
+    hidden: int = 256
+    steps: int = 2500
+    batch: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    input_noise: float = 0.02
+    """Gaussian, in standard deviations, while training"""
+    seed: int = 0
+
+
+class BehaviourNet(nn.Module):
+    """(B, P) expanded proprio to (B, A) actions in -1..1."""
+
+    def __init__(self, inputs: int, actions: int, hidden: int) -> None:
+        super().__init__()
+        self.standardise = Standardise(inputs)
+        self.layers = mlp([inputs, hidden, hidden, actions])
+
+    def forward(self, x_BP: torch.Tensor, noise: float = 0.0) -> torch.Tensor:
+        x_BP = self.standardise(x_BP)
+        if noise:
+            x_BP = x_BP + noise * torch.randn_like(x_BP)
+        return torch.tanh(self.layers(x_BP))
+
+
+@dataclass(slots=True)
+class BehaviourPolicy:
+    """A trained base policy."""
+
+    config: PolicyConfig
+    task: str
+    proprio_names: tuple[str, ...]
+    actions: int
+    net: BehaviourNet
+
+    @torch.no_grad()
+    def act(self, proprio: Array) -> Array:
+        """(A,) action for one (P,) observation, whose columns must be `proprio_names`."""
+        if np.shape(proprio) != (len(self.proprio_names),):
+            raise DataRefused(
+                f"the policy of {self.task} reads {len(self.proprio_names)} proprio values, the robot gives "
+                f"{np.size(proprio)}; deploy it on the robot it was trained for"
+            )
+        x = torch.as_tensor(expanded(proprio[None], self.proprio_names))
+        return np.asarray(self.net(x)[0].numpy())
+
+    def save(self, directory: Path) -> str:
+        """Write weights and config; returns the model's hash."""
+        saved = {"kind": "policy", "config": asdict(self.config), "task": self.task}
+        shape = {"proprio_names": self.proprio_names, "actions": self.actions}
+        return checkpoint.save(directory, checkpoint.prefixed(self.net, "net."), saved | shape)
+
+    @classmethod
+    def load(cls, directory: Path) -> BehaviourPolicy:
+        """Read what `save` wrote."""
+        tensors, saved = checkpoint.load(directory, "policy")
+        names, config = tuple(saved["proprio_names"]), PolicyConfig(**saved["config"])
+        mean = tensors.get("net.standardise.mean")
+        if mean is None:
+            raise IntegrityError(f"the policy in {directory.name} lacks its normalisation; train again")
+        net = BehaviourNet(len(mean), saved["actions"], config.hidden).eval()
+        checkpoint.load_state(net, tensors, "net.")
+        return cls(config, saved["task"], names, saved["actions"], net)
+
+
+def fit_policy(
+    demonstrations: Sequence[StepData], config: PolicyConfig, *, progress: Progress | None = None
+) -> BehaviourPolicy:
+    """Clone the human's actions of `demonstrations` (human steps only)."""
+    demos = [d for d in demonstrations if (d.source == ActionSource.HUMAN).any()]
+    if not demos:
+        raise DataRefused("there is no demonstration to clone; record some with `regrasp collect --teleop scripted`")
+    names = demos[0].proprio_names
+    driven = [d.source == ActionSource.HUMAN for d in demos]
+    x = torch.as_tensor(np.concatenate([expanded(d.proprio[m], names) for d, m in zip(demos, driven, strict=True)]))
+    y = torch.as_tensor(np.concatenate([d.executed_action[m] for d, m in zip(demos, driven, strict=True)]))
+    generator = seeded(config.seed)
+    net = BehaviourNet(x.shape[1], y.shape[1], config.hidden)
+    net.standardise.fit(x.numpy())
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps + 1)
+    for step in range(config.steps):
+        draw = torch.randint(len(x), (config.batch,), generator=generator)
+        loss = nn.functional.l1_loss(net(x[draw], config.input_noise), y[draw])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if progress and step % 250 == 0:
+            progress("base policy", step, config.steps)
+    return BehaviourPolicy(config, demos[0].task, names, y.shape[1], net.eval())

@@ -1,0 +1,164 @@
+"""The recovery policy: from a stuck state and a goal to the next eight actions.
+
+Goal-conditioned behaviour cloning with hindsight goals: what a person did during the eight steps from t on, given the
+situation at t and the situation at some later step of the same stretch. Memory says where to go, this net how.
+A situation is the proprio without the absolute tool pose, so that what was learned at one place holds at another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from episodes.errors import DataRefused, IntegrityError
+from episodes.record import ActionSource, Array
+from models import checkpoint
+from models.dataset import StepData, segments
+from models.networks import Standardise, mlp, seeded
+from models.observe import expanded, situation_columns
+from models.value import Progress
+
+HORIZON = 8
+"""steps of a chunk"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryConfig:
+    """Settings of the goal-conditioned clone."""
+
+    hidden: int = 256
+    steps: int = 3000
+    batch: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    input_noise: float = 0.02
+    """Gaussian, in standard deviations, while training"""
+    goal_steps: tuple[int, int] = (8, 32)
+    """a hindsight goal lies this many steps ahead, or at the stretch's end if that comes first"""
+    seed: int = 0
+
+
+class ChunkNet(nn.Module):
+    """(B, S) situation and (B, S) goal to (B, H, A) actions in -1..1."""
+
+    def __init__(self, situation: int, actions: int, hidden: int) -> None:
+        super().__init__()
+        self.actions = actions
+        self.standardise = Standardise(situation)
+        self.layers = mlp([2 * situation, hidden, hidden, HORIZON * actions])
+
+    def forward(self, s_BS: torch.Tensor, g_BS: torch.Tensor, noise: float = 0.0) -> torch.Tensor:
+        x = torch.cat([self.standardise(s_BS), self.standardise(g_BS)], 1)
+        if noise:
+            x = x + noise * torch.randn_like(x)
+        return torch.tanh(self.layers(x)).view(-1, HORIZON, self.actions)
+
+
+def situations(proprio: Array, names: Sequence[str]) -> Array:
+    """(T, S) float32: proprio without the absolute pose, with fine scales."""
+    columns = situation_columns(names)
+    return expanded(np.asarray(proprio)[:, columns], [names[i] for i in columns])
+
+
+@dataclass(slots=True)
+class RecoveryPolicy:
+    """A trained goal-conditioned recovery policy."""
+
+    config: RecoveryConfig
+    task: str
+    proprio_names: tuple[str, ...]
+    actions: int
+    net: ChunkNet
+
+    def situation(self, proprio: Array) -> Array:
+        """(S,) situation of one (P,) observation."""
+        return situations(np.asarray(proprio)[None], self.proprio_names)[0]
+
+    @torch.no_grad()
+    def chunk(self, situation: Array, goal: Array) -> Array:
+        """(8, A) actions from a (S,) situation towards a (S,) goal."""
+        tensors = (torch.as_tensor(np.asarray(x, np.float32)[None]) for x in (situation, goal))
+        return np.asarray(self.net(*tensors)[0].numpy())
+
+    def save(self, directory: Path) -> str:
+        """Write weights and config; returns the model's hash."""
+        saved = {"kind": "recovery", "config": asdict(self.config), "task": self.task}
+        shape = {"proprio_names": self.proprio_names, "actions": self.actions}
+        return checkpoint.save(directory, checkpoint.prefixed(self.net, "net."), saved | shape)
+
+    @classmethod
+    def load(cls, directory: Path) -> RecoveryPolicy:
+        """Read what `save` wrote."""
+        tensors, saved = checkpoint.load(directory, "recovery")
+        config = RecoveryConfig(**{**saved["config"], "goal_steps": tuple(saved["config"]["goal_steps"])})
+        mean = tensors.get("net.standardise.mean")
+        if mean is None:
+            raise IntegrityError(f"the recovery policy in {directory.name} lacks its normalisation; train again")
+        net = ChunkNet(len(mean), saved["actions"], config.hidden).eval()
+        checkpoint.load_state(net, tensors, "net.")
+        return cls(config, saved["task"], tuple(saved["proprio_names"]), saved["actions"], net)
+
+
+@dataclass(slots=True)
+class _Stretches:
+    """All human-driven steps laid end to end, with where each one's stretch stops."""
+
+    situation: torch.Tensor
+    action: torch.Tensor
+    stop: torch.Tensor
+
+
+def _stretches(episodes: Sequence[StepData]) -> _Stretches:
+    states, actions, stops, offset = [], [], [], 0
+    for episode in episodes:
+        states.append(situations(episode.proprio, episode.proprio_names))
+        actions.append(np.nan_to_num(episode.executed_action))
+        stop_of = np.zeros(len(episode), np.int64)
+        for start, stop in segments(episode.source):
+            if episode.source[start] == ActionSource.HUMAN:
+                stop_of[start:stop] = offset + stop
+        stops.append(stop_of)
+        offset += len(episode)
+    joined = (np.concatenate(parts) for parts in (states, actions, stops))
+    return _Stretches(*(torch.as_tensor(part) for part in joined))
+
+
+def fit_recovery(
+    episodes: Sequence[StepData], config: RecoveryConfig, *, progress: Progress | None = None
+) -> RecoveryPolicy:
+    """Clone the human stretches (takeovers and demonstrations) of the training episodes."""
+    usable = [e for e in episodes if e.split == "train" and (e.source == ActionSource.HUMAN).any()]
+    if not usable:
+        raise DataRefused("no training episode has a human segment to learn recovery from; record takeovers first")
+    data = _stretches(usable)
+    starts = torch.nonzero(data.stop)[:, 0]
+    starts = starts[data.stop[starts] - starts >= 2]
+    generator = seeded(config.seed)
+    names, actions = usable[0].proprio_names, data.action.shape[1]
+    net = ChunkNet(data.situation.shape[1], actions, config.hidden)
+    net.standardise.fit(data.situation[starts].numpy())
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps + 1)
+    low, high = config.goal_steps
+    ahead = torch.arange(HORIZON)
+    for step in range(config.steps):
+        t = starts[torch.randint(len(starts), (config.batch,), generator=generator)]
+        last = data.stop[t] - 1
+        goal = torch.minimum(t + torch.randint(low, high + 1, (config.batch,), generator=generator), last)
+        index = t[:, None] + ahead
+        inside = (index <= last[:, None])[..., None]
+        target = data.action[torch.minimum(index, last[:, None])]
+        error = (net(data.situation[t], data.situation[goal], config.input_noise) - target).abs()
+        loss = (error * inside).sum() / (inside.sum() * actions)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if progress and step % 250 == 0:
+            progress("recovery policy", step, config.steps)
+    return RecoveryPolicy(config, usable[0].task, names, actions, net.eval())

@@ -1,0 +1,48 @@
+"""Curves beside the episodes: one Parquet row a step, `episode_id` first, never inside the recording."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from models.dataset import StepData, segments
+from models.intervention import InterventionCurves
+from models.progress import progress_targets
+from models.risk import value_risk
+from models.trigger import Trigger
+from models.value import ValueCurves
+
+
+def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
+    """Columns episode_id frame_index value value_lo value_hi success_score stall_probability risk progress."""
+    parts = [value_risk(curves.value[start:stop]) for start, stop in segments(episode.source)]
+    return pl.DataFrame(
+        {
+            "episode_id": [episode.episode_id] * len(episode),
+            "frame_index": np.arange(len(episode)),
+            "value": curves.value,
+            "value_lo": curves.value_lo,
+            "value_hi": curves.value_hi,
+            "success_score": curves.success_score,
+            "stall_probability": curves.stall_probability,
+            "risk": np.concatenate(parts),
+            "progress": progress_targets(len(episode), episode.success),
+        }
+    )
+
+
+def trigger_frame(
+    episode: StepData, values: ValueCurves, curves: InterventionCurves, trigger: Trigger
+) -> pl.DataFrame:
+    """Columns episode_id frame_index trigger_logit score trigger threshold."""
+    score = trigger.scores(episode, values, curves)
+    return pl.DataFrame(
+        {
+            "episode_id": [episode.episode_id] * len(episode),
+            "frame_index": np.arange(len(episode)),
+            "trigger_logit": curves.trigger_logit,
+            "score": score,
+            "trigger": score > trigger.threshold,
+            "threshold": np.full(len(episode), trigger.threshold),
+        }
+    )

@@ -1,0 +1,127 @@
+"""The trigger: when to intervene, with a bound on false alarms.
+
+Score = CUSUM of V over its own alpha threshold + learned probability over its own. The robot triggers when the score
+passes a split-conformal threshold taken from the out-of-fold scores of the policy's own unaided successes: of future
+successes by the same policy at most a share alpha sees an alarm. A changed policy needs a new calibration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from episodes.errors import DataRefused, IntegrityError
+from episodes.record import Array
+from models.conformal import conformal_threshold, needed
+from models.cusum import cusum
+from models.dataset import StepData
+from models.intervention import InterventionCurves, InterventionModel
+from models.value import ValueCurves, ValueModel
+
+FILE = "trigger.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerConfig:
+    """Settings of the trigger."""
+
+    alpha: float = 0.1
+    """share of successes that may see a false alarm"""
+    drift: float = 0.5
+    """expected gain of V in one median duration, below which the CUSUM grows"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """Calibrated thresholds; `score > threshold` fires."""
+
+    config: TriggerConfig
+    median_steps: float
+    """T_med, steps: the unit of the CUSUM's drift"""
+    cusum_threshold: float
+    probability_threshold: float
+    threshold: float
+    calibration_episodes: int
+    alarm_rate: float
+    """share of the calibration successes above the threshold, out of fold"""
+    policy_ids: tuple[str, ...]
+    """whose successes it was calibrated on"""
+    value_hash: str
+    intervention_hash: str
+
+    def score(self, cusum_mean: Array, probability_mean: Array) -> Array:
+        """(T,) score of two curves, each the mean over the nets."""
+        return np.asarray(cusum_mean / self.cusum_threshold + probability_mean / self.probability_threshold)
+
+    def scores(self, episode: StepData, values: ValueCurves, curves: InterventionCurves) -> Array:
+        """(T,) score of an episode."""
+        drift = self.config.drift / self.median_steps
+        return self.score(mean_cusum(episode, values, drift), curves.net_probabilities.mean(axis=0))
+
+    def save(self, directory: Path) -> None:
+        """Write `trigger.json`."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / FILE).write_text(json.dumps(asdict(self), sort_keys=True, indent=1, allow_nan=False))
+
+    @classmethod
+    def load(cls, directory: Path) -> Trigger:
+        """Read what `save` wrote."""
+        try:
+            saved = json.loads((directory / FILE).read_text())
+            config = TriggerConfig(**saved.pop("config"))
+            return cls(config=config, **{**saved, "policy_ids": tuple(saved["policy_ids"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(f"no readable trigger in {directory.name} ({error}); materialize it again") from error
+
+
+def mean_cusum(episode: StepData, values: ValueCurves, drift: float) -> Array:
+    """(T,) CUSUM of each net's V, averaged: scores are averaged, never the values, which would be smoother."""
+    return np.mean([cusum(v, drift=drift, source=episode.source) for v in values.net_values], axis=0)
+
+
+def fit_trigger(
+    episodes: Sequence[StepData],
+    model: ValueModel,
+    intervention: InterventionModel,
+    config: TriggerConfig,
+    *,
+    intervention_hash: str,
+) -> Trigger:
+    """Calibrate on the out-of-fold scores of the policy's unaided successes among the model's own episodes.
+
+    Raises `DataRefused` where there are fewer than the statement needs, and says how many are missing.
+    """
+    clean = [e for e in episodes if e.success and e.policy_alone and e.group_id in model.fold_of]
+    missing = needed(config.alpha) - len(clean)
+    if missing > 0:
+        raise DataRefused(
+            f"the trigger of {episodes[0].task} needs {needed(config.alpha)} unaided policy successes for alpha "
+            f"{config.alpha:g}, {missing} are missing; collect more rollouts or give outcomes on the page Episodes"
+        )
+    median_steps = model.median_duration_s * model.fps
+    drift = config.drift / median_steps
+    peaks, curves = [], []
+    for episode in clean:
+        values = model.curves(episode)
+        probability = intervention.curves(model, episode, values).net_probabilities.mean(axis=0)
+        curves.append((mean_cusum(episode, values, drift), probability))
+        peaks.append([curve.max() for curve in curves[-1]])
+    first, second = (max(conformal_threshold(np.array(column), config.alpha), 1e-6) for column in zip(*peaks, strict=True))
+    totals = np.array([(a / first + b / second).max() for a, b in curves])
+    threshold = conformal_threshold(totals, config.alpha)
+    return Trigger(
+        config=config,
+        median_steps=median_steps,
+        cusum_threshold=first,
+        probability_threshold=second,
+        threshold=threshold,
+        calibration_episodes=len(clean),
+        alarm_rate=float(np.mean(totals > threshold)),
+        policy_ids=tuple(sorted({e.policy_id for e in clean})),
+        value_hash=intervention.value_hash,
+        intervention_hash=intervention_hash,
+    )
