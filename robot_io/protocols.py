@@ -140,12 +140,12 @@ class Teleop(Protocol):
 
 
 class Policy(Protocol):
-    """Anything that proposes the next action."""
+    """Anything that proposes the next action; None where it has no answer in time, and the robot holds."""
 
     policy_id: str
 
     def reset(self) -> None: ...
-    def act(self, observation: Observation) -> Array: ...
+    def act(self, observation: Observation) -> Array | None: ...
 
 
 class Monitor(Protocol):
