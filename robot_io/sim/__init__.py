@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from episodes.errors import UsageError
 from robot_io.sim.human import ScriptedHuman
@@ -10,7 +10,7 @@ from robot_io.sim.robot import Privileged, SimRobot
 from robot_io.sim.task import SimTask
 from robot_io.sim.tasks.tube_insertion import TubeInsertion
 
-TASKS: dict[str, Callable[[], SimTask]] = {"tube_insertion": TubeInsertion}
+TASKS: Mapping[str, Callable[[], SimTask]] = {"tube_insertion": TubeInsertion}
 
 __all__ = ["TASKS", "Privileged", "ScriptedHuman", "SimRobot", "make_robot"]
 

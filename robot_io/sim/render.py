@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from importlib import import_module
 from typing import Any
 
@@ -31,6 +32,7 @@ class CameraRenderer:
         self._scene = mujoco.MjvScene(model=model, maxgeom=MAX_GEOMS)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+        self._free = weakref.finalize(self, _free, self._gl, self._context)
         self._options, self._view = mujoco.MjvOption(), mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
 
@@ -47,10 +49,15 @@ class CameraRenderer:
         return pixels[::-1].copy()
 
     def close(self) -> None:
-        """Free the GPU side; the object is not used again."""
-        self._gl.make_current()
-        self._context.free()
-        self._gl.free()
+        """Free what the GL side holds; a second call does nothing."""
+        self._free()
+
+
+def _free(gl: Any, context: Any) -> None:
+    """MuJoCo frees its GL objects in whichever context is current: left alone, they would be another renderer's."""
+    with gl.as_current():
+        context.free()
+    gl.free()
 
 
 def open_context(size_px: int) -> Any:

@@ -56,9 +56,9 @@ class TubeInsertion:
     time_limit_s = 12.0
     gripper_locked = True
     phi_resolution = 0.001
-    estimate_names = ("priv/hole_dx", "priv/hole_dy", "priv/hole_dz", "priv/tilt_x", "priv/tilt_y")
-    estimate_units = ("m", "m", "m", "rad", "rad")
-    estimate_noise = (0.001, 0.001, 0.001, 0.0, 0.0)
+    estimate_names: tuple[str, ...] = ("priv/hole_dx", "priv/hole_dy", "priv/hole_dz", "priv/tilt_x", "priv/tilt_y")
+    estimate_units: tuple[str, ...] = ("m", "m", "m", "rad", "rad")
+    estimate_noise: tuple[float, ...] = (0.001, 0.001, 0.001, 0.0, 0.0)
 
     def scene_xml(self) -> str:
         """Rack (a mocap body, so that a reset can move it) with a ring of walls as the hole, and the tube."""
