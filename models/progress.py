@@ -9,14 +9,14 @@ a person drove it, count as progress. `takeover_progress` is the form for episod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from episodes.errors import DataRefused
 from episodes.record import ActionSource
-from models.curve import Curve, Flags, as_source
+from models.curve import Curve, Flags, as_source, control_runs
 
 
 def progress_targets(length: int, success: bool | None) -> Curve:
@@ -29,8 +29,7 @@ def progress_targets(length: int, success: bool | None) -> Curve:
     return _scaled(np.arange(length), success)
 
 
-@dataclass(frozen=True, slots=True)
-class TakeoverProgress:
+class TakeoverProgress(NamedTuple):
     """Targets of an episode in which control changed hands, and how much each step counts in the loss."""
 
     targets: Curve
@@ -40,7 +39,7 @@ class TakeoverProgress:
 
 
 def takeover_progress(
-    source: npt.ArrayLike, success: bool | None, *, stall_starts: Sequence[int] = ()
+    source: npt.ArrayLike, success: bool | None = True, *, stall_starts: Sequence[int] = ()
 ) -> TakeoverProgress:
     """Progress on a clock that stands still while a person drives, the robot holds or it is stuck before a takeover.
 
@@ -59,6 +58,24 @@ def takeover_progress(
     counts = _by_robot_or_finisher(codes) & ~_stalled(codes, stall_starts)
     clock = np.maximum(np.cumsum(counts) - 1, 0)
     return TakeoverProgress(_scaled(clock, success), counts.astype(np.float64))
+
+
+def assumed_stalls(source: npt.ArrayLike, steps: int) -> tuple[int, ...]:
+    """Where a stall began before each takeover if nothing better is known: `steps` earlier, in the robot's turn.
+
+    A takeover is a HUMAN step right after a POLICY or RECOVERY run, or after the HOLD that such a run ended in. Before
+    there is a value model there are no mined stalls; a person takes over because the robot has been stuck for a while.
+    """
+    codes = as_source(source)
+    starts, turn = [], None
+    for start, stop in control_runs(codes, length=len(codes)):
+        if codes[start] in (ActionSource.POLICY, ActionSource.RECOVERY):
+            turn = (start, stop) if turn is None else (turn[0], stop)
+        elif codes[start] == ActionSource.HUMAN and turn is not None:
+            starts.append(max(turn[0], turn[1] - steps))
+        if codes[start] not in (ActionSource.POLICY, ActionSource.RECOVERY, ActionSource.HOLD):
+            turn = None
+    return tuple(starts)
 
 
 def _scaled(clock: npt.NDArray[np.int64], success: bool | None) -> Curve:

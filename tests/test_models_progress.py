@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from episodes.errors import DataRefused
-from models.progress import progress_targets, takeover_progress
+from models.progress import assumed_stalls, progress_targets, takeover_progress
 
 SOURCES = st.lists(st.sampled_from([0, 1, 2, 3, 255]), min_size=1, max_size=40)
 
@@ -87,3 +87,25 @@ def test_steps_taken_out_are_exactly_hold_and_human_before_the_robots_last_step(
         corrected = code == 2 and robot and t < robot[-1]
         expected.append(0.0 if code == 3 or corrected else 1.0)
     assert takeover_progress(source, True).weights.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "starts"),
+    [
+        ([0, 0, 0, 0, 2, 2], (2,)),
+        ([0, 2, 0, 0, 0, 2], (0, 3)),
+        ([0, 0, 0, 3, 3, 2], (1,)),
+        ([0, 0, 1, 2], (1,)),
+        ([2, 2, 0, 0], ()),
+        ([255, 255, 255, 2], ()),
+        ([2, 3, 2], ()),
+    ],
+)
+def test_assumed_stall_ends_at_the_takeover_and_stays_in_the_robots_turn(source, starts):
+    assert assumed_stalls(source, 2) == starts
+
+
+def test_targets_and_weights_unpack():
+    targets, weights = takeover_progress([0, 0, 0, 2, 0], stall_starts=assumed_stalls([0, 0, 0, 2, 0], 1))
+    assert targets.tolist() == [0.0, 0.5, 0.5, 0.5, 1.0]
+    assert weights.tolist() == [1, 1, 0, 0, 1]
