@@ -1,0 +1,260 @@
+"""An episode as one HDF5 file: attributes at the root, contiguous arrays, camera frames as packed blobs.
+
+The file is built in memory and written by the store in one piece, so a full disk can never leave half of one.
+Arrays are contiguous and unfiltered: JPEG does not compress again, and a frame is then one `pread` at a known place.
+Anything that is not such a file is `EpisodeFormatError` with file, key and remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.layout import ARRAY_FIELDS
+from episodes.record import SCHEMA_VERSION, Array, CameraInfo, Codec, EncodedFrames, Episode, Outcome
+
+_TEXT = (
+    "task",
+    "instruction",
+    "session",
+    "robot",
+    "recorded_at",
+    "time_derivation",
+    "collection",
+    "end_reason",
+    "success_derivation",
+    "source_format",
+    "source_uri",
+    "source_sha256",
+)
+_JSON = ("source_time_defects", "action_space", "collected_by")
+_REMEDY = "the file is damaged or no Regrasp episode: restore it from a copy, or import its source again"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTable:
+    """Where the frames of one camera lie in an episode file."""
+
+    path: Path
+    start: int
+    """byte in the file at which the blob starts"""
+    offsets: Array
+    """(T + 1,) int64 within the blob"""
+    codec: Codec
+
+    def read(self, t: int) -> bytes:
+        """The compressed bytes of frame `t`; nothing else of the file is read."""
+        begin, end = int(self.offsets[t]), int(self.offsets[t + 1])
+        handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(handle, end - begin, self.start + begin)
+        finally:
+            os.close(handle)
+
+
+def encode(episode: Episode, arrays: Mapping[str, Array], episode_id: str, group_id: str) -> bytes:
+    """The bytes of the episode's file. `arrays` is `layout.stored_arrays(episode)`."""
+    size = sum(array.nbytes for array in arrays.values()) + 1_000_000
+    with h5py.File(f"{episode_id}.h5", "w", driver="core", backing_store=False, block_size=size) as file:
+        file.attrs.update(_attributes_to_file(episode))
+        file.attrs.update({"episode_id": episode_id, "group_id": group_id})
+        for path, array in arrays.items():
+            file.create_dataset(path, data=array)
+        _write_array_attributes(file, episode)
+        if episode.events:
+            file["events"] = "\n".join(json.dumps(dict(event), sort_keys=True) for event in episode.events)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+        return image
+
+
+def decode(path: Path, *, images: bool = True) -> Episode:
+    """The episode in the file at `path`; without `images`, camera blobs are left on disk and `.images` is empty."""
+    with _reading(path) as file:
+        attributes = _episode_fields(path, file)
+        arrays = {field.name: file[field.path][()] for field in ARRAY_FIELDS if field.path in file}
+        for name in ("time_s", "action_source"):
+            if name not in arrays:
+                raise _refusal("a required array is missing", path, name)
+        return Episode(
+            **attributes,
+            **arrays,
+            **_array_attributes(file),
+            images=_read_frames(file, "observation/images") if images else {},
+            depth=_read_frames(file, "observation/depth") if images else {},
+            policy_id=_read_policy_id(file),
+            robot_stream={name: array[()] for name, array in file["robot"].items()} if "robot" in file else {},
+            events=_read_events(file),
+        )
+
+
+def attributes(path: Path) -> dict[str, Any]:
+    """What the file says about the episode without its arrays, plus `length` and `duration_s` (first to last step)."""
+    with _reading(path) as file:
+        found = _episode_fields(path, file)
+        found["success"] = found["success"].value
+        found["cameras"] = {camera: asdict(info) for camera, info in found["cameras"].items()}
+        time_s = file["time_s"]
+        duration_s = float(time_s[-1] - time_s[0])
+        ids = {"episode_id": str(file.attrs["episode_id"]), "group_id": str(file.attrs["group_id"])}
+        return found | ids | {"length": len(time_s), "duration_s": duration_s}
+
+
+def arrays_of(path: Path) -> dict[str, Array]:
+    """Every stored array by its path in the file, for comparing with what was to be written."""
+    found: dict[str, Array] = {}
+
+    def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and name != "events":
+            found[name] = item[()]
+
+    with _reading(path) as file:
+        file.visititems(collect)
+    return found
+
+
+def frame_table(path: Path, camera: str) -> FrameTable:
+    """Where the frames of `camera` are; `DataRefused` where the episode has no such camera."""
+    with _reading(path) as file:
+        cameras = file.get("observation/images", {})
+        if camera not in cameras:
+            raise DataRefused(f"{path.stem} has no camera {camera!r}; it has {', '.join(cameras) or 'none'}")
+        start = cameras[camera]["data"].id.get_offset()
+        if start is None:
+            raise _refusal("the frames are not one contiguous block", path, f"observation/images/{camera}/data")
+        return FrameTable(path, start, cameras[camera]["offsets"][()], cameras[camera].attrs["codec"])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    """The open file, with every way in which HDF5 says "this is not what you think" turned into one sentence."""
+    if not path.is_file():
+        raise EpisodeFormatError("there is no such file", file=path.name, remedy="restore it from a copy")
+    try:
+        # episodes never change once they are there, so readers need no lock, also on a read-only disk
+        with h5py.File(path, "r", locking=False) as file:
+            _check_schema(path, file)
+            yield file
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        raise _refusal(f"this cannot be read as an episode: {error}", path) from error
+
+
+def _check_schema(path: Path, file: h5py.File) -> None:
+    version = file.attrs.get("schema_version")
+    if version is None:
+        raise _refusal("this is an HDF5 file of another program", path, "schema_version")
+    if int(version) > SCHEMA_VERSION:
+        what = f"schema version {version} is newer than the {SCHEMA_VERSION} this Regrasp reads"
+        raise EpisodeFormatError(what, file=path.name, key="schema_version", remedy="install a newer Regrasp")
+
+
+def _refusal(what: str, path: Path, key: str = "") -> EpisodeFormatError:
+    return EpisodeFormatError(what, file=path.name, key=key, remedy=_REMEDY)
+
+
+def _attributes_to_file(episode: Episode) -> dict[str, Any]:
+    """The root attributes: text and numbers as they are, structures as JSON."""
+    cameras = {camera: asdict(info) for camera, info in episode.cameras.items()}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "success": episode.success.value,
+        "fps": float(episode.fps),
+        "complete": episode.complete,
+        "terminal": episode.terminal,
+        "cameras": json.dumps(cameras, sort_keys=True),
+        **{name: str(getattr(episode, name)) for name in _TEXT},
+        **{name: json.dumps(dict(getattr(episode, name)), sort_keys=True) for name in _JSON},
+    }
+
+
+def _episode_fields(path: Path, file: h5py.File) -> dict[str, Any]:
+    """The root attributes as arguments of `Episode`; `EpisodeFormatError` names the one that is missing or wrong."""
+    found = dict(file.attrs)
+    for name in ("task", "session", "success"):
+        if name not in found:
+            raise _refusal("a required attribute is missing", path, name)
+    try:
+        values: dict[str, Any] = {name: str(found.get(name, _default(name))) for name in _TEXT}
+        values |= {name: json.loads(found.get(name, "{}")) for name in _JSON}
+        cameras = json.loads(found.get("cameras", "{}"))
+        values["cameras"] = {camera: _camera_info(info) for camera, info in cameras.items()}
+        values["success"] = Outcome(found["success"])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _refusal(f"an attribute cannot be read: {error}", path) from error
+    return values | {
+        "fps": float(found.get("fps", 0.0)),
+        "complete": bool(found.get("complete", True)),
+        "terminal": bool(found.get("terminal", False)),
+    }
+
+
+def _camera_info(info: Mapping[str, Any]) -> CameraInfo:
+    calibration = {name: info.get(name) and tuple(info[name]) for name in ("intrinsics", "extrinsics")}
+    return CameraInfo(height_px=info["height_px"], width_px=info["width_px"], **calibration)
+
+
+def _default(name: str) -> object:
+    return next(field.default for field in fields(Episode) if field.name == name)
+
+
+def _write_array_attributes(file: h5py.File, episode: Episode) -> None:
+    if "observation/proprio" in file:
+        file["observation/proprio"].attrs["names"] = json.dumps(episode.proprio_names)
+        file["observation/proprio"].attrs["units"] = json.dumps(episode.proprio_units)
+    if "observation/wrench" in file:
+        file["observation/wrench"].attrs.update(
+            {
+                name: value if isinstance(value, (str, bool)) else json.dumps(value)
+                for name, value in episode.wrench_attrs.items()
+            }
+        )
+    for group, cameras in (("images", episode.images), ("depth", episode.depth)):
+        for camera, frames in cameras.items():
+            size = {"height_px": frames.height_px, "width_px": frames.width_px}
+            file[f"observation/{group}/{camera}"].attrs.update({"codec": frames.codec, **size})
+
+
+def _array_attributes(file: h5py.File) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "observation/proprio" in file:
+        attrs = file["observation/proprio"].attrs
+        found["proprio_names"] = tuple(json.loads(attrs.get("names", "[]")))
+        found["proprio_units"] = tuple(json.loads(attrs.get("units", "[]")))
+    if "observation/wrench" in file:
+        attrs = file["observation/wrench"].attrs
+        found["wrench_attrs"] = {k: bool(v) if isinstance(v, np.bool_) else v for k, v in attrs.items()}
+    return found
+
+
+def _read_frames(file: h5py.File, group: str) -> dict[str, EncodedFrames]:
+    return {
+        camera: EncodedFrames(
+            item["data"][()],
+            item["offsets"][()],
+            str(item.attrs["codec"]),  # type: ignore[arg-type]
+            int(item.attrs["height_px"]),
+            int(item.attrs["width_px"]),
+        )
+        for camera, item in (file[group].items() if group in file else ())
+    }
+
+
+def _read_policy_id(file: h5py.File) -> tuple[str, ...] | None:
+    if "action/policy_id" not in file:
+        return None
+    return tuple(name.decode() for name in file["action/policy_id"][()])
+
+
+def _read_events(file: h5py.File) -> tuple[dict[str, Any], ...]:
+    if "events" not in file:
+        return ()
+    return tuple(json.loads(line) for line in file["events"].asstr()[()].splitlines())

@@ -1,0 +1,73 @@
+"""Camera frames: encode a new one, decode a stored one, look at a foreign one.
+
+Frames are uint8 (H, W, 3) RGB in memory and JPEG or PNG bytes on disk. Bytes that exist are never re-encoded.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from episodes.errors import DataRefused
+from episodes.record import Array, Codec
+
+MAX_PIXELS = 64_000_000
+"""a header that claims more is a damaged or hostile file, not a camera"""
+
+
+def encode_jpeg(rgb: Array, quality: int = 95) -> bytes:
+    """JPEG bytes of a uint8 (H, W, 3) RGB frame, chroma not subsampled."""
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise DataRefused(f"a frame must be uint8 (H, W, 3) RGB and is {rgb.dtype} {rgb.shape}; convert it first")
+    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=quality)
+    return encoded
+
+
+def decode(data: bytes, codec: Codec) -> Array:
+    """The uint8 (H, W, 3) RGB frame in `data`; `DataRefused` where it is cut off or damaged."""
+    try:
+        return _decode_jpeg(data) if codec == "jpeg" else _decode_png(data)
+    except (ValueError, OSError, SyntaxError) as error:
+        raise DataRefused(f"a {codec} frame of {len(data)} bytes cannot be decoded ({error}); copy it again") from error
+
+
+def inspect(data: bytes) -> tuple[Codec, int, int]:
+    """(codec, height_px, width_px) of a foreign frame, after decoding it once to know that it can be.
+
+    Raises `DataRefused` for what is neither JPEG nor PNG, is damaged, is CMYK or claims an absurd size.
+    """
+    codec = codec_of(data)
+    height_px, width_px, _ = decode(data, codec).shape
+    return codec, height_px, width_px
+
+
+def codec_of(data: bytes) -> Codec:
+    """The codec by the first bytes; `DataRefused` for anything but JPEG and PNG."""
+    if data.startswith(b"\xff\xd8"):
+        return "jpeg"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    raise DataRefused(f"a frame of {len(data)} bytes is neither JPEG nor PNG; convert the frames first")
+
+
+def _decode_jpeg(data: bytes) -> Array:
+    height_px, width_px, colorspace, _ = simplejpeg.decode_jpeg_header(data)
+    if colorspace in ("CMYK", "YCCK"):
+        raise ValueError("it is CMYK, which no robot camera writes")
+    _check_size(height_px, width_px)
+    frame: Array = simplejpeg.decode_jpeg(data, "RGB")
+    return frame
+
+
+def _decode_png(data: bytes) -> Array:
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        _check_size(image.height, image.width)
+        return np.asarray(image.convert("RGB"))
+
+
+def _check_size(height_px: int, width_px: int) -> None:
+    if height_px * width_px > MAX_PIXELS:
+        raise ValueError(f"it claims {width_px} x {height_px} pixels")
