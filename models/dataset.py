@@ -91,13 +91,6 @@ def resized(rgb: npt.NDArray[np.uint8], image_px: int) -> npt.NDArray[np.uint8]:
     return np.asarray(Image.fromarray(rgb).resize((image_px, image_px), Image.Resampling.BILINEAR), np.uint8)
 
 
-def segments(source: Array) -> list[tuple[int, int]]:
-    """Maximal runs `[start, stop)` of one action source; no history is carried from one to the next."""
-    edges = np.flatnonzero(np.diff(np.asarray(source).astype(np.int16))) + 1
-    bounds = [0, *edges.tolist(), len(source)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
-
-
 def load_step_data(
     store: EpisodeStore,
     episode_id: str,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from episodes.record import Array
-from models.dataset import segments
+from models.curve import control_runs
 
 FEATURES = 11
 RISES = (0.03, 0.06)
@@ -79,7 +79,7 @@ def history_features(
     stream = HistoryStream(fps, median_duration_s)
     force_n = np.linalg.norm(np.asarray(wrench, float)[:, :3], axis=1)
     out = np.empty((len(values), FEATURES), np.float32)
-    for start, stop in segments(source):
+    for start, stop in control_runs(source, length=len(source)):
         stream.reset()
         for t in range(start, stop):
             out[t] = stream.update(float(values[t]), position_m[t], float(force_n[t]))
@@ -89,7 +89,7 @@ def history_features(
 def causal_median(values: Array, source: Array, width: int = 3) -> Array:
     """Median of the last `width` values of the same segment; the first steps use what there is."""
     out = np.array(values, float)
-    for start, stop in segments(source):
+    for start, stop in control_runs(source, length=len(source)):
         for t in range(start, stop):
             out[t] = np.median(values[max(start, t - width + 1) : t + 1])
     return out

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models import checkpoint
-from models.dataset import StepData, segments
+from models.curve import control_runs
+from models.dataset import StepData
 from models.history import FEATURES
 from models.networks import mlp, seeded
 from models.risk import value_risk
@@ -157,7 +158,7 @@ def risk_targets(values: Array, source: Array, config: InterventionConfig) -> Ar
     """R_t of every step, restarted at every change of source."""
     parts = [
         value_risk(values[start:stop], window=config.window, epsilon=config.epsilon, gamma=config.gamma)
-        for start, stop in segments(source)
+        for start, stop in control_runs(source, length=len(source))
     ]
     return np.concatenate(parts)
 

@@ -18,7 +18,8 @@ from torch import nn
 from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models import checkpoint
-from models.dataset import StepData, segments
+from models.curve import control_runs
+from models.dataset import StepData
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded, situation_columns
 from models.value import Progress
@@ -119,7 +120,7 @@ def _stretches(episodes: Sequence[StepData]) -> _Stretches:
         states.append(situations(episode.proprio, episode.proprio_names))
         actions.append(np.nan_to_num(episode.executed_action))
         stop_of = np.zeros(len(episode), np.int64)
-        for start, stop in segments(episode.source):
+        for start, stop in control_runs(episode.source, length=len(episode)):
             if episode.source[start] == ActionSource.HUMAN:
                 stop_of[start:stop] = offset + stop
         stops.append(stop_of)

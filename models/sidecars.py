@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from models.dataset import StepData, segments
+from models.curve import control_runs
+from models.dataset import StepData
 from models.intervention import InterventionCurves
 from models.progress import progress_targets
 from models.risk import value_risk
@@ -15,7 +16,7 @@ from models.value import ValueCurves
 
 def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
     """Columns episode_id frame_index value value_lo value_hi success_score stall_probability risk progress."""
-    parts = [value_risk(curves.value[start:stop]) for start, stop in segments(episode.source)]
+    parts = [value_risk(curves.value[start:stop]) for start, stop in control_runs(episode.source, length=len(episode.source))]
     return pl.DataFrame(
         {
             "episode_id": [episode.episode_id] * len(episode),

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from episodes.record import ActionSource, Array
-from models.dataset import StepData, segments
+from models.curve import control_runs
+from models.dataset import StepData
 from models.history import FEATURES
 from models.networks import mlp, seeded
 
@@ -41,7 +42,7 @@ def hindsight_labels(episode: StepData, values: Array) -> Array:
     if episode.unaided and episode.success:
         labels[:] = 0.0
         return labels
-    runs = segments(episode.source)
+    runs = control_runs(episode.source, length=len(episode.source))
     for index, (start, stop) in enumerate(runs):
         if episode.source[start] != ActionSource.POLICY:
             continue
@@ -97,7 +98,7 @@ def stall_probability(head: StallHead, features: Array, source: Array) -> Array:
 def trailing_mean(raw: Array, source: Array, width: int = SMOOTH) -> Array:
     """Sum of the last `width` values of the same segment over `width`."""
     out = np.zeros(len(raw))
-    for start, stop in segments(source):
+    for start, stop in control_runs(source, length=len(source)):
         padded = np.concatenate([np.zeros(width - 1), raw[start:stop]])
         out[start:stop] = np.convolve(padded, np.ones(width), "valid") / width
     return out

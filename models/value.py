@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,10 @@ import torch
 from torch import nn
 
 from episodes.errors import DataRefused
-from episodes.record import Array
+from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.conformal import conformal_threshold
+from models.curve import control_runs
 from models.dataset import PRIVILEGED_PREFIX, StepData
 from models.history import causal_median, history_features
 from models.networks import ProgressNet, seeded
@@ -31,6 +33,8 @@ from models.stall import StallHead, discounted, fit_stall_head, hindsight_labels
 Progress = Callable[[str, int, int], None]
 """called with (what, done, total) during long work"""
 TRAINED_SPLITS = ("train", "calibration")
+STALL_BEFORE_TAKEOVER_S = 3.5
+"""a person waits about three seconds and reacts in half a one"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,15 +230,24 @@ def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
     return fold_of
 
 
+def stall_starts(episode: StepData) -> list[int]:
+    """Where the stall before each takeover began, as far as a recording tells: a reaction time before the person."""
+    return [
+        max(start - round(STALL_BEFORE_TAKEOVER_S * episode.fps), previous)
+        for (previous, start), (_, _) in pairwise(control_runs(episode.source, length=len(episode)))
+        if episode.source[start] == ActionSource.HUMAN
+    ]
+
+
 def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[str, ...], seed: int) -> ProgressNet:
     """One progress net on the successes among `episodes`."""
     generator = seeded(seed)
     successes = [e for e in episodes if e.success]
-    labels = [takeover_progress(e.source, collection=e.collection, fps=e.fps) for e in successes]
+    labels = [takeover_progress(e.source, e.success, stall_starts=stall_starts(e)) for e in successes]
     weights = torch.as_tensor(
-        np.concatenate([w * e.weight for e, (_, w) in zip(successes, labels, strict=True)]), dtype=torch.float32
+        np.concatenate([p.weights * e.weight for e, p in zip(successes, labels, strict=True)]), dtype=torch.float32
     )
-    targets = torch.as_tensor(np.concatenate([p for p, _ in labels]), dtype=torch.float32)
+    targets = torch.as_tensor(np.concatenate([p.targets for p in labels]), dtype=torch.float32)
     proprio = torch.as_tensor(np.concatenate([select(e, names) for e in successes]))
     index = np.concatenate([np.stack([np.full(len(e), i), np.arange(len(e))], 1) for i, e in enumerate(successes)])
     net = ProgressNet(len(config.cameras), len(names), config.image_px)

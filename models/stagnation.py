@@ -1,0 +1,128 @@
+"""Stagnation labels: where the robot was stuck, per second and relative to the task, with the numbers that say why.
+
+With v the value scaled by the task's training quantiles and T_med the task's median duration, a robot at nominal speed
+gains 1/T_med per second. Within one stretch of robot control a stall begins where
+
+    plateau:  v has not risen by `rise` for `patience` T_med, and its fitted slope is at most `slow` / T_med
+    decline:  v is `drop` below its best, and its fitted slope is at most -`slow` / T_med
+
+and lasts until the slope reaches `resume` / T_med, or control changes hands. That `resume` lies above `slow` keeps one
+stall from being cut in two by noise. Causal labels begin at the step that knows; label-time ones (the default) at the
+step after v last rose, which only hindsight knows, and must not reach a trigger's evaluation as its own truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from episodes.errors import DataRefused, UsageError
+from episodes.record import ActionSource
+from models.curve import Curve, Flags, as_curve, as_source, as_time, control_runs, flags_of
+
+TERMS = ("slope_per_s", "range", "gap_s", "drop", "shortfall")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagnationParams:
+    """What is normal for the task, and how far from it is stuck."""
+
+    median_duration_s: float
+    """T_med: of successes nobody helped, seconds"""
+    value_low: float = 0.0
+    """1 % quantile of V over training successes"""
+    value_high: float = 1.0
+    """99 % quantile of V over training successes"""
+    window: float = 0.2
+    """trailing window of slope, range and shortfall, T_med"""
+    patience: float = 0.4
+    """time without a rise after which a flat value is a plateau, T_med"""
+    rise: float = 0.05
+    """gain over the best value so far that counts as a rise, share of the value range"""
+    slow: float = 0.25
+    """slope at or below which the value is flat, share of nominal speed"""
+    resume: float = 0.5
+    """slope at which a stall is over, share of nominal speed"""
+    drop: float = 0.12
+    """fall below the best value that makes a decline, share of the value range"""
+    max_gap_s: float = 0.5
+    """pause between two steps that no window crosses, seconds"""
+    causal: bool = False
+    """labels that a running robot could have had, instead of label-time ones"""
+
+    def __post_init__(self) -> None:
+        positive = (self.median_duration_s, self.window, self.patience, self.rise, self.drop, self.max_gap_s)
+        if not all(0 < x < np.inf for x in positive) or not 0 <= self.slow < self.resume < np.inf:
+            raise UsageError(f"{self} cannot mine; use finite times above 0 and 0 <= slow < resume")
+        if not 1e-3 <= self.value_high - self.value_low < np.inf:
+            raise DataRefused(
+                f"values of training successes lie in [{self.value_low:g}, {self.value_high:g}], which is constant;"
+                " retrain the value model before mining"
+            )
+
+    @classmethod
+    def fit(cls, curves: Sequence[npt.ArrayLike], durations_s: npt.ArrayLike, **settings: Any) -> StagnationParams:
+        """Task constants from the training successes nobody helped: their value curves, each (T,), and durations."""
+        if not len(curves):
+            raise DataRefused("no training success without help to take the task's pace from; collect or decide some")
+        low, high = np.quantile(np.concatenate([as_curve(curve) for curve in curves]), [0.01, 0.99])
+        median = float(np.median(as_curve(durations_s, "durations_s")))
+        return cls(median_duration_s=median, value_low=float(low), value_high=float(high), **settings)
+
+
+@dataclass(frozen=True, slots=True)
+class StagnationSegment:
+    """One stall, steps [start, stop)."""
+
+    start: int
+    stop: int
+    rule: str
+    """plateau or decline: what gave it away"""
+    detected: int
+    """first step at which the rule held"""
+    terms: Mapping[str, float]
+    """the terms at `detected`, and the thresholds that they passed"""
+
+
+@dataclass(frozen=True, slots=True)
+class StagnationLabels:
+    """Stalls of one episode."""
+
+    label: Flags
+    """(T,) bool"""
+    segments: tuple[StagnationSegment, ...]
+    """in order, never overlapping"""
+    terms: Mapping[str, Curve]
+    """(T,) each: slope_per_s (scaled value per second, NaN on the first step of a stretch), range (largest minus
+    smallest scaled value in the window), gap_s (since the last rise), drop (below the best value since it last moved),
+    shortfall (nominal minus actual gain over the window)"""
+
+
+def mine_stagnation(
+    values: npt.ArrayLike, *, time_s: npt.ArrayLike, source: npt.ArrayLike | None = None, params: StagnationParams
+) -> StagnationLabels:
+    """Stalls of one episode from its raw values (T,), times (T,) in seconds and `ActionSource` codes (T,).
+
+    Steps of HUMAN and HOLD are never labelled; without `source` all steps are the robot's. No term looks across a
+    change of source or a pause above `max_gap_s`. DataRefused on NaN, inf, times that stand still or unequal lengths.
+    """
+    curve = as_curve(values)
+    time = as_time(time_s, len(curve))
+    codes = None if source is None else as_source(source, len(curve))
+    scaled = (curve - params.value_low) / (params.value_high - params.value_low)
+    terms = {name: np.zeros(len(curve)) for name in TERMS}
+    segments: list[StagnationSegment] = []
+    for start, stop in control_runs(codes, time, length=len(curve), max_gap_s=params.max_gap_s):
+        run = slice(start, stop)
+        by_robot = codes is None or codes[start] not in (ActionSource.HUMAN, ActionSource.HOLD)
+        window_terms = _window_terms(scaled[run], time[run], params)
+        stalls = _Stalls(scaled[run], time[run], window_terms, params)
+        segments += [_shifted(stall, start) for stall in stalls] if by_robot else []
+        for name, term in stalls.terms.items():
+            terms[name][run] = term
+    label = flags_of([(segment.start, segment.stop) for segment in segments], len(curve))
+    return StagnationLabels(label, tuple(segments), terms)
