@@ -1,13 +1,13 @@
-"""What every test stands on: one thread, off-screen rendering, no network, nothing of the user's environment.
+"""What every test stands on: one thread, no model hub, no telemetry, nothing of the user's environment.
 
-The environment is set before anything imports NumPy, torch or MuJoCo, and child processes inherit it.
+The environment is set before anything imports NumPy or torch, and child processes inherit it. MUJOCO_GL stays
+as it is: the renderer tries EGL and then OSMesa by itself.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from ctypes.util import find_library
 
 os.environ.update(
     {
@@ -17,7 +17,6 @@ os.environ.update(
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
     }
 )
-os.environ.setdefault("MUJOCO_GL", "egl" if find_library("EGL") else "osmesa")
 for name in ("DAGSTER_HOME", "REGRASP_ROOT"):
     os.environ.pop(name, None)
 
