@@ -13,6 +13,7 @@ Values have no unit; nothing here reads a clock except ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +101,11 @@ def mine_three_rules(values: npt.ArrayLike, params: ThreeRuleParams | None = Non
         last = slice(width - 1, length if width == p.window else width)
         windows_NW = np.lib.stride_tricks.sliding_window_view(curve[: last.stop], width)
         windows_NW = windows_NW if width == p.window else windows_NW[-1:]
-        decline[last], plateau[last], fell[last] = _declines(windows_NW, p), _is_flat(windows_NW, p), _falls(windows_NW, p)
+        decline[last], plateau[last], fell[last] = (
+            _declines(windows_NW, p),
+            _is_flat(windows_NW, p),
+            _falls(windows_NW, p),
+        )
     abrupt = fell & ~_regained(curve.astype(np.float64), p)
     return ThreeRuleLabels(decline, plateau, abrupt, decline | plateau | abrupt)
 
@@ -137,15 +142,15 @@ def _seed_block(curve: Curve, k: int, epsilon: float) -> Flags:
     return labels
 
 
-def _sliding(combine: np.ufunc, x: npt.NDArray[np.generic], width: int) -> npt.NDArray[np.generic]:
+def _sliding(combine: np.ufunc, x: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:
     """`combine` over every window of `width`, from windows of half its width; exact for max, min and whole numbers."""
     if width == 1:
         return x
     half = width // 2
     halves = _sliding(combine, x, half)
     n = len(x) - width + 1
-    pair = combine(halves[:n], halves[half : half + n])
-    return combine(pair, x[width - 1 :]) if width % 2 else pair
+    both: npt.NDArray[Any] = combine(halves[:n], halves[half : half + n])
+    return combine(both, x[width - 1 :], out=both) if width % 2 else both
 
 
 def _minmax_float32(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

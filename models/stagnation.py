@@ -13,8 +13,8 @@ step after v last rose, which only hindsight knows, and must not reach a trigger
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from episodes.record import ActionSource
 from models.curve import Curve, Flags, as_curve, as_source, as_time, control_runs, flags_of
 
 TERMS = ("slope_per_s", "range", "gap_s", "drop", "shortfall")
+ROUNDING_S = 1e-9
+"""ten steps of 0.1 s are a window of 1 s, whatever their binary sum"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +119,64 @@ def mine_stagnation(
     terms = {name: np.zeros(len(curve)) for name in TERMS}
     segments: list[StagnationSegment] = []
     for start, stop in control_runs(codes, time, length=len(curve), max_gap_s=params.max_gap_s):
-        run = slice(start, stop)
-        by_robot = codes is None or codes[start] not in (ActionSource.HUMAN, ActionSource.HOLD)
-        window_terms = _window_terms(scaled[run], time[run], params)
-        stalls = _Stalls(scaled[run], time[run], window_terms, params)
-        segments += [_shifted(stall, start) for stall in stalls] if by_robot else []
-        for name, term in stalls.terms.items():
-            terms[name][run] = term
+        run_terms = {name: term[start:stop] for name, term in terms.items()}
+        _fill_window_terms(run_terms, scaled[start:stop], time[start:stop], params)
+        stalls = _find_stalls(run_terms, scaled[start:stop], time[start:stop], params)
+        if codes is None or codes[start] not in (ActionSource.HUMAN, ActionSource.HOLD):
+            segments += [_later(stall, start) for stall in stalls]
     label = flags_of([(segment.start, segment.stop) for segment in segments], len(curve))
     return StagnationLabels(label, tuple(segments), terms)
+
+
+def _fill_window_terms(terms: Mapping[str, Curve], scaled: Curve, time: Curve, p: StagnationParams) -> None:
+    """Slope, range and shortfall over the trailing window, shorter at the start of the run."""
+    first = np.searchsorted(time, time - p.window * p.median_duration_s - ROUNDING_S)
+    for i, start in enumerate(first.tolist()):
+        x, y = time[start : i + 1] - time[start : i + 1].mean(), scaled[start : i + 1]
+        terms["slope_per_s"][i] = x @ y / (x @ x) if i > start else np.nan
+        terms["range"][i] = y.max() - y.min()
+        terms["shortfall"][i] = (time[i] - time[start]) / p.median_duration_s - (y[-1] - y[0])
+
+
+def _find_stalls(
+    terms: Mapping[str, Curve], scaled: Curve, time: Curve, p: StagnationParams
+) -> list[StagnationSegment]:
+    """Stalls of one run; fills gap_s and drop. `risen` and `best` are steps, and start again where a stall ends."""
+    stalls: list[StagnationSegment] = []
+    risen = best = 0
+    is_open = False
+    for i, slope in enumerate(terms["slope_per_s"]):
+        if is_open and slope >= p.resume / p.median_duration_s:
+            stalls[-1] = replace(stalls[-1], stop=i)
+            is_open, risen, best = False, i, i
+        risen = i if scaled[i] >= scaled[risen] + p.rise else risen
+        best = i if scaled[i] >= scaled[best] else best
+        terms["gap_s"][i], terms["drop"][i] = time[i] - time[risen], scaled[best] - scaled[i]
+        rule = "" if is_open else _rule(terms, i, p)
+        if rule:
+            onset = i if p.causal else 1 + {"plateau": risen, "decline": best}[rule]
+            stalls.append(StagnationSegment(onset, len(scaled), rule, i, _explanation(terms, i, rule, p)))
+            is_open = True
+    return stalls
+
+
+def _rule(terms: Mapping[str, Curve], i: int, p: StagnationParams) -> str:
+    """The rule that holds at step i, or nothing."""
+    flat = p.slow / p.median_duration_s
+    if terms["drop"][i] >= p.drop and terms["slope_per_s"][i] <= -flat:
+        return "decline"
+    if terms["gap_s"][i] >= p.patience * p.median_duration_s - ROUNDING_S and terms["slope_per_s"][i] <= flat:
+        return "plateau"
+    return ""
+
+
+def _explanation(terms: Mapping[str, Curve], i: int, rule: str, p: StagnationParams) -> dict[str, float]:
+    shown = {name: float(term[i]) for name, term in terms.items()}
+    flat = p.slow / p.median_duration_s
+    if rule == "decline":
+        return {**shown, "slope_threshold_per_s": -flat, "drop_threshold": p.drop}
+    return {**shown, "slope_threshold_per_s": flat, "gap_threshold_s": p.patience * p.median_duration_s}
+
+
+def _later(stall: StagnationSegment, steps: int) -> StagnationSegment:
+    return replace(stall, start=stall.start + steps, stop=stall.stop + steps, detected=stall.detected + steps)
