@@ -111,6 +111,10 @@ def executed(node: ast.AST) -> Iterator[ast.AST]:
             yield from executed(child)
 
 
+def listing(wrong: set[str]) -> str:
+    return "\n".join(["", *sorted(wrong)])
+
+
 def is_within(name: str, allowed: set[str]) -> bool:
     return any(name == one or name.startswith(f"{one}.") for one in allowed)
 
@@ -143,7 +147,7 @@ def test_imports_go_one_way(package: str) -> None:
         for target in imported(name)
         if is_within(target, ours) and not is_within(target, MAY_IMPORT[package])
     }
-    assert wrong == set()
+    assert not wrong, listing(wrong)
 
 
 def test_drivers_simulation_and_loop_know_no_models() -> None:
@@ -151,7 +155,7 @@ def test_drivers_simulation_and_loop_know_no_models() -> None:
     wrong = {
         f"{name} imports {target}" for name in model_free() for target in imported(name) if is_within(target, others)
     }
-    assert wrong == set()
+    assert not wrong, listing(wrong)
 
 
 def model_free() -> set[str]:
@@ -173,7 +177,7 @@ def test_library_stays_in_its_package(library: str) -> None:
         for name in modules()
         if not is_within(name, ONLY_IN[library]) and any(is_within(target, {library}) for target in imported(name))
     }
-    assert wrong == set()
+    assert not wrong, listing(wrong)
 
 
 SAMPLE = """
@@ -225,7 +229,7 @@ def test_reading_the_sources_an_import_loads_nothing_heavy(package: str) -> None
         for target in loaded_by(name)
         if target.partition(".")[0] in heavy
     }
-    assert wrong == set()
+    assert not wrong, listing(wrong)
 
 
 @pytest.mark.parametrize("package", LOADS_NONE_OF)
@@ -242,7 +246,8 @@ def test_an_import_loads_nothing_heavy(package: str) -> None:
 
 
 def test_no_module_is_a_drawer() -> None:
-    assert {name for name in modules() if FORBIDDEN_NAMES & set(name.split("."))} == set()
+    wrong = {name for name in modules() if FORBIDDEN_NAMES & set(name.split("."))}
+    assert not wrong, listing(wrong)
 
 
 def code_from_data(call: ast.Call) -> str | None:
@@ -264,7 +269,7 @@ def test_no_file_is_unpickled_or_evaluated() -> None:
     for name, path in modules().items():
         calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
         wrong |= {f"{name}:{call.lineno}: {reason}" for call in calls if (reason := code_from_data(call))}
-    assert wrong == set()
+    assert not wrong, listing(wrong)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +299,7 @@ def test_files_and_functions_stay_short() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
     }
-    assert (long_files, long_functions) == (set(), set())
+    assert not long_files | long_functions, listing(long_files | long_functions)
 
 
 def line_count(path: Path) -> int:
@@ -325,7 +330,7 @@ def test_the_text_names_no_machine() -> None:
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         if MACHINE_PATH.search(line)
     }
-    assert wrong == set()
+    assert not wrong, listing(wrong)
 
 
 def test_a_machine_path_is_seen() -> None:
