@@ -112,12 +112,9 @@ class EpisodeStore:
         """The sessions that hold an episode, sorted; those of one task where asked."""
         if task is not None:
             check_slug("task", task)
-        if not self.workspace.episodes.is_dir():
-            return []
-        names = sorted(entry.name for entry in os.scandir(self.workspace.episodes) if is_slug(entry.name))
         if task is None:
-            return [name for name in names if next(self._list(name), None) is not None]
-        return [name for name in names if self._task_of(name) == task]
+            return [name for name in self._folders() if next(self._list(name), None) is not None]
+        return [name for name in self._folders() if self._task_of(name) == task]
 
     def tasks(self) -> list[str]:
         """The tasks of all sessions, sorted."""
@@ -162,21 +159,22 @@ class EpisodeStore:
         known = self._paths.get(episode_id)
         if known is not None and known.is_file():
             return known
-        if not self.workspace.episodes.is_dir():
-            return None
-        for entry in os.scandir(self.workspace.episodes):
-            path = self.workspace.episodes / entry.name / f"{episode_id}.h5"
-            if is_slug(entry.name) and path.is_file():
+        for session in self._folders():
+            path = self.workspace.episodes / session / f"{episode_id}.h5"
+            if path.is_file():
                 self._paths[episode_id] = path
                 return path
         return None
 
+    def _folders(self) -> list[str]:
+        directory = self.workspace.episodes
+        return sorted(name for name in os.listdir(directory) if is_slug(name)) if directory.is_dir() else []
+
     def _list(self, session: str) -> Iterator[str]:
         directory = self._session_directory(session)
-        for entry in os.scandir(directory) if directory.is_dir() else ():
-            episode_id, dot, suffix = entry.name.partition(".")
+        for name in os.listdir(directory) if directory.is_dir() else ():
+            episode_id, dot, suffix = name.partition(".")
             if dot and suffix == "h5" and _EPISODE_ID.fullmatch(episode_id):
-                self._paths[episode_id] = Path(entry.path)
                 yield episode_id
 
     def _task_of(self, session: str) -> str | None:

@@ -23,6 +23,7 @@ WORKSPACE_SCHEMA_VERSION = 1
 _DISK_REMEDIES = {
     errno.ENOSPC: "the disk is full; free space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free space and run the same command again",
+    errno.EFBIG: "the file is larger than the disk or a limit of the shell allows; raise `ulimit -f`",
     errno.EROFS: "the disk is read-only; choose another --root",
     errno.EACCES: "permission is denied; check who owns the directory, or choose another --root",
     errno.EPERM: "permission is denied; check who owns the directory, or choose another --root",

@@ -1,0 +1,60 @@
+"""Frames: encode, decode, and refuse what is no camera picture."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from episode_samples import sample_frame
+from PIL import Image
+
+from episodes.errors import DataRefused
+from episodes.images import decode, encode_jpeg, inspect
+
+
+def as_bytes(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_jpeg_is_close_and_png_is_exact() -> None:
+    frame = sample_frame(3)
+    assert np.abs(decode(encode_jpeg(frame), "jpeg").astype(int) - frame).mean() < 8
+    np.testing.assert_array_equal(decode(as_bytes(Image.fromarray(frame), "PNG"), "png"), frame)
+
+
+def test_jpeg_keeps_channel_order() -> None:
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[..., 0] = 255
+    assert decode(encode_jpeg(red), "jpeg")[8, 8].tolist() == pytest.approx([254, 0, 0], abs=3)
+
+
+def test_inspect_tells_codec_and_size() -> None:
+    assert inspect(encode_jpeg(sample_frame(0))) == ("jpeg", 16, 24)
+    assert inspect(as_bytes(Image.new("L", (5, 7)), "PNG")) == ("png", 7, 5)
+    assert inspect(as_bytes(Image.new("L", (5, 7)), "JPEG")) == ("jpeg", 7, 5)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "neither JPEG nor PNG"),
+        (b"GIF89a", "neither JPEG nor PNG"),
+        (encode_jpeg(sample_frame(0))[:-40], "cannot be decoded"),
+        (encode_jpeg(sample_frame(0))[:4], "cannot be decoded"),
+        (as_bytes(Image.fromarray(sample_frame(0)), "PNG")[:-40], "cannot be decoded"),
+        (as_bytes(Image.new("CMYK", (8, 8)), "JPEG"), "CMYK"),
+        (as_bytes(Image.new("1", (20000, 4000)), "PNG"), "20000 x 4000"),
+    ],
+)
+def test_what_is_no_camera_frame_is_refused(data: bytes, says: str) -> None:
+    with pytest.raises(DataRefused, match=says):
+        inspect(data)
+
+
+def test_only_rgb_bytes_are_encoded() -> None:
+    for frame in (np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)):
+        with pytest.raises(DataRefused, match="uint8"):
+            encode_jpeg(frame)
