@@ -52,7 +52,7 @@ def read_split(root: str | os.PathLike[str]) -> pl.DataFrame:
     if not path.is_file():
         return pl.DataFrame(schema=SCHEMA)
     try:
-        return pl.read_parquet(path).select(SCHEMA).cast(SCHEMA)  # type: ignore[arg-type]
+        return pl.read_parquet(path).select(list(SCHEMA))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataRefused(f"{path} is damaged ({error}); restore it from a copy, a new split would leak") from error
 
