@@ -1,0 +1,177 @@
+"""From value curves to trigger labels: what our rule mined, what the published rules say beside it, what people decided.
+
+`labels`: one row a mined interval [start, stop), with the terms that explain it. `frames`: one row a step, with every
+rule's verdict and terms. An audit is applied on top and never changes what was mined.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from episodes.record import Array
+from models.dataset import StepData
+from models.mining import mine_seed_rule, mine_three_rules
+from models.stagnation import StagnationLabels, StagnationParams, mine_stagnation
+
+SAME_INTERVAL = 0.5
+"""intersection over union from which two intervals are the same stall"""
+LABEL_SCHEMA = {
+    "label_id": pl.String,
+    "episode_id": pl.String,
+    "session": pl.String,
+    "start": pl.Int64,
+    "stop": pl.Int64,
+    "rule": pl.String,
+    "terms": pl.String,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinedTask:
+    """The labels of one task."""
+
+    labels: pl.DataFrame
+    frames: pl.DataFrame
+    params: StagnationParams
+
+
+def mine_task(episodes: Sequence[StepData], values: Mapping[str, Array]) -> MinedTask:
+    """Mine every episode of `episodes` that has a curve in `values` (episode_id -> (T,) V).
+
+    The task's pace and value range come from the unaided successes of the training split.
+    """
+    known = [e for e in episodes if e.episode_id in values]
+    pace = [e for e in known if e.success and e.unaided and e.split == "train"]
+    params = StagnationParams.fit([values[e.episode_id] for e in pace], [len(e) / e.fps for e in pace])
+    rows: list[dict[str, Any]] = []
+    frames = []
+    for episode in known:
+        curve = values[episode.episode_id]
+        mined = mine_stagnation(curve, time_s=episode.time_s, source=episode.source, params=params)
+        rows += _label_rows(episode, mined)
+        frames.append(_frame(episode, curve, mined))
+    return MinedTask(labels=pl.DataFrame(rows, schema=LABEL_SCHEMA), frames=pl.concat(frames), params=params)
+
+
+def label_id(episode_id: str, start: int, stop: int) -> str:
+    """The name of an interval, in the audit log and everywhere else."""
+    return f"{episode_id}:{start}-{stop}"
+
+
+def _label_rows(episode: StepData, mined: StagnationLabels) -> list[dict[str, Any]]:
+    return [
+        {
+            "label_id": label_id(episode.episode_id, s.start, s.stop),
+            "episode_id": episode.episode_id,
+            "session": episode.session,
+            "start": s.start,
+            "stop": s.stop,
+            "rule": s.rule,
+            "terms": json.dumps({"detected": s.detected, **s.terms}, sort_keys=True),
+        }
+        for s in mined.segments
+    ]
+
+
+def _frame(episode: StepData, curve: Array, mined: StagnationLabels) -> pl.DataFrame:
+    published = mine_three_rules(curve)
+    return pl.DataFrame(
+        {
+            "episode_id": [episode.episode_id] * len(episode),
+            "frame_index": np.arange(len(episode)),
+            "stagnation": mined.label,
+            "decline": published.decline,
+            "plateau": published.plateau,
+            "abrupt_drop": published.abrupt_drop,
+            "seed_rule": mine_seed_rule(curve),
+            **mined.terms,
+        }
+    )
+
+
+def apply_audit(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+    """Labels after a freeze: the same columns with `verdict` and `origin`.
+
+    A rejected or unsure interval keeps its row, so that it can be seen, and is not trained on. An edited one has the
+    person's start and stop under its old id; a created one is a new row of origin "human". What was decided on an
+    interval that a retrained value model mines a little differently goes to the interval it overlaps most; where there
+    is none, what a person saw as stagnation stays, and a rejection has nothing left to reject.
+    """
+    matched, unmatched = _matched(labels, decisions)
+    rows = []
+    for row in labels.iter_rows(named=True):
+        decision = matched.get(row["label_id"], {})
+        rows.append(
+            row
+            | {"start": decision.get("start", row["start"]), "stop": decision.get("stop", row["stop"])}
+            | {"verdict": decision.get("verdict", "unaudited"), "origin": "mined"}
+        )
+    sessions = dict(zip(labels["episode_id"], labels["session"], strict=True))
+    rows += [_human_row(name, d, sessions) for name, d in unmatched.items() if d.get("verdict") != "reject"]
+    return pl.DataFrame(rows, schema={**LABEL_SCHEMA, "verdict": pl.String, "origin": pl.String})
+
+
+Decisions = dict[str, Mapping[str, Any]]
+
+
+def _matched(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]) -> tuple[Decisions, Decisions]:
+    """Decisions by the mined label they are about, and those that no mined label fits."""
+    mined = {row["label_id"]: row for row in labels.iter_rows(named=True)}
+    matched: Decisions = {name: d for name, d in decisions.items() if name in mined}
+    unmatched: Decisions = {}
+    for name, decision in sorted(decisions.items()):
+        if name in mined:
+            continue
+        place = parse_label_id(name)
+        free = [row for key, row in mined.items() if key not in matched and row["episode_id"] == place[0]]
+        best = max(free, key=lambda row: _overlap(row, place), default=None)
+        if "episode_id" not in decision and best is not None and _overlap(best, place) >= SAME_INTERVAL:
+            matched[best["label_id"]] = decision
+        else:
+            unmatched[name] = decision
+    return matched, unmatched
+
+
+def parse_label_id(name: str) -> tuple[str, int, int]:
+    """(episode_id, start, stop) of an interval's name."""
+    episode_id, _, steps = name.partition(":")
+    start, _, stop = steps.partition("-")
+    return episode_id, int(start), int(stop)
+
+
+def _overlap(row: Mapping[str, Any], place: tuple[str, int, int]) -> float:
+    """Intersection over union of two intervals, in steps."""
+    _, start, stop = place
+    both = min(stop, row["stop"]) - max(start, row["start"])
+    return max(both, 0) / (max(stop, row["stop"]) - min(start, row["start"]))
+
+
+def _human_row(name: str, decision: Mapping[str, Any], sessions: Mapping[str, str]) -> dict[str, Any]:
+    episode_id, start, stop = parse_label_id(name)
+    return {
+        "label_id": name,
+        "episode_id": episode_id,
+        "session": sessions.get(episode_id, ""),
+        "start": decision.get("start", start),
+        "stop": decision.get("stop", stop),
+        "rule": "human",
+        "terms": "{}",
+        "verdict": decision.get("verdict", "accept"),
+        "origin": "human",
+    }
+
+
+def trained_labels(audited: pl.DataFrame, lengths: Mapping[str, int]) -> dict[str, Array]:
+    """episode_id -> (T,) float: 1 inside an interval that stands, 0 outside, NaN inside one a person was unsure of."""
+    out = {episode_id: np.zeros(length) for episode_id, length in lengths.items()}
+    for row in audited.filter(pl.col("verdict") != "reject").iter_rows(named=True):
+        if row["episode_id"] in out:
+            inside = np.nan if row["verdict"] == "unsure" else 1.0
+            out[row["episode_id"]][row["start"] : row["stop"]] = inside
+    return out

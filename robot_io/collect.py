@@ -1,0 +1,114 @@
+"""Recording runs on the simulated robot: one call, one session.
+
+The simulator's own knowledge (potential, stall) goes beside the episodes, into
+`derived/privileged/<session>/<episode_id>.parquet`, for scoring only; no model reads it. A call that was interrupted
+can be made again: episodes whose seed the session already holds are not recorded twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from episodes.record import Array, Collection, Outcome
+from episodes.store import EpisodeStore
+from episodes.workspace import Workspace
+from robot_io.control import RecoveryLimits
+from robot_io.loop import EpisodeSummary, Live, run_episode
+from robot_io.protocols import Monitor, Observation, Policy, Recovery, RobotSpec, Teleop
+from robot_io.recorder import SessionRecorder
+from robot_io.sim import SimRobot
+
+
+@dataclass(slots=True)
+class WatchedRobot:
+    """A simulated robot whose privileged state is noted at every step, before the step is sent."""
+
+    robot: SimRobot
+    rows: list[tuple[float, bool, bool]] = field(default_factory=list)
+
+    @property
+    def spec(self) -> RobotSpec:
+        return self.robot.spec
+
+    def reset(self, seed: int) -> Observation:
+        self.rows.clear()
+        return self.robot.reset(seed)
+
+    def observe(self) -> Observation:
+        return self.robot.observe()
+
+    def send(self, action: Array) -> Array:
+        seen = self.robot.privileged
+        self.rows.append((seen.phi, seen.stalled, seen.help_needed))
+        return self.robot.send(action)
+
+    def stop(self) -> None:
+        self.robot.stop()
+
+
+def privileged_frame(episode_id: str, rows: Sequence[tuple[float, bool, bool]]) -> pl.DataFrame:
+    """Columns episode_id frame_index phi stalled help_needed."""
+    frame = pl.DataFrame(rows, schema=["phi", "stalled", "help_needed"], orient="row").with_row_index("frame_index")
+    return frame.select(pl.lit(episode_id).alias("episode_id"), pl.col("frame_index").cast(pl.Int64), pl.exclude("frame_index"))
+
+
+def read_privileged(workspace: Workspace) -> pl.DataFrame:
+    """All privileged rows of a workspace; empty where nothing was simulated."""
+    files = sorted((workspace.derived / "privileged").glob("*/*.parquet"))
+    return pl.concat([pl.read_parquet(file) for file in files]) if files else pl.DataFrame()
+
+
+def recorded_seeds(store: EpisodeStore, session: str) -> set[int]:
+    """Seeds of the complete episodes a session already holds."""
+    attributes = (store.attributes(episode_id) for episode_id in store.ids(session=session))
+    return {int(a["collected_by"]["seed"]) for a in attributes if a["complete"] and "seed" in a["collected_by"]}
+
+
+def collect_session(
+    workspace: Workspace,
+    session: str,
+    robot: SimRobot,
+    seeds: Sequence[int],
+    *,
+    collection: Collection,
+    policy: Policy | None = None,
+    teleop: Teleop | None = None,
+    monitor: Monitor | None = None,
+    recovery: Recovery | None = None,
+    recovery_limits: RecoveryLimits | None = None,
+    collected_by: Mapping[str, Any] | None = None,
+    live: Live | None = None,
+    on_episode: Callable[[EpisodeSummary], None] | None = None,
+) -> list[EpisodeSummary]:
+    """Record one episode for each seed that the session lacks and return their summaries in order."""
+    done = recorded_seeds(EpisodeStore(workspace.root), session)
+    watched = WatchedRobot(robot)
+    summaries = []
+    with SessionRecorder(workspace.root, session, collected_by=collected_by) as recorder:
+        for seed in [seed for seed in seeds if seed not in done]:
+            summary = run_episode(
+                watched,
+                policy,
+                recorder,
+                max_steps=robot.max_steps,
+                collection=collection,
+                teleop=teleop,
+                monitor=monitor,
+                recovery=recovery,
+                recovery_limits=recovery_limits,
+                live=live,
+                seed=seed,
+                timeout_outcome=Outcome.FAILURE,
+            )
+            if summary.episode_id is not None:
+                target = workspace.derived / "privileged" / session / f"{summary.episode_id}.parquet"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                privileged_frame(summary.episode_id, watched.rows).write_parquet(target)
+            summaries.append(summary)
+            if on_episode is not None:
+                on_episode(summary)
+    return summaries
