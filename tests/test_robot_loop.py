@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from episodes.errors import UsageError
-from episodes.record import ActionSource, Outcome
 from robot_fakes import (
     HUMAN_ACTION,
     POLICY_ACTION,
@@ -23,6 +20,9 @@ from robot_fakes import (
     FakeTeleop,
     raising,
 )
+
+from episodes.errors import UsageError
+from episodes.record import ActionSource, Outcome
 from robot_io.arbiter import Act, Mode, Seen, arbitrate
 from robot_io.clock import RealClock
 from robot_io.control import RecoveryLimits
@@ -134,7 +134,7 @@ def test_the_person_acts_at_once_where_the_policy_raises() -> None:
 
 def test_a_demonstration_has_no_takeover() -> None:
     recorder = FakeRecorder()
-    summary = run(FakeRobot(succeeds_at=4), None, recorder, teleop=FakeTeleop(drives=range(0, 99)), collection="demo")
+    summary = run(FakeRobot(succeeds_at=4), None, recorder, teleop=FakeTeleop(drives=range(99)), collection="demo")
     assert recorder.sources == [H] * 4
     assert summary.takeovers == 0
     assert recorder.of("takeover") == []

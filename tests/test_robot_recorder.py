@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from robot_fakes import HUMAN_ACTION, POLICY_ACTION, fake_observation, fake_spec
 
 from episodes.errors import DataRefused, UsageError
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 from episodes.validation import validate
-from robot_fakes import HUMAN_ACTION, POLICY_ACTION, fake_observation, fake_spec
 from robot_io.journal import read_journal
 from robot_io.protocols import EpisodeEnd, Step
 from robot_io.recorder import SessionRecorder, recover

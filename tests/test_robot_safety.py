@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from robot_fakes import NAMES, fake_observation, fake_spec
 
 from episodes.errors import UsageError
 from episodes.record import ActionSource
-from robot_fakes import NAMES, fake_observation, fake_spec
 from robot_io.safety import CHAIN, ForceLimits, Guard, action_limits, finite_and_shaped, hard_force, inside_limits
 
 POLICY, HUMAN = ActionSource.POLICY, ActionSource.HUMAN
