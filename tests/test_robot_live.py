@@ -1,0 +1,72 @@
+"""The live page: newest state, whole files, and no harm where they cannot be written."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from robot_fakes import FakeMonitor, FakePolicy, FakeRecorder, FakeRobot
+
+from episodes.images import decode
+from robot_io.live import LiveWriter
+from robot_io.loop import run_episode
+
+
+class Watching:
+    """Passes on to a `LiveWriter` and keeps what the page said after each step."""
+
+    def __init__(self, writer: LiveWriter, root: Path) -> None:
+        self.writer, self.root, self.said = writer, root, []
+
+    def step(self, *given: Any) -> None:
+        self.writer.step(*given)
+        self.said.append(json.loads((self.root / "live" / "status.json").read_text())["t"])
+
+    def end(self, summary: Any) -> None:
+        self.writer.end(summary)
+
+
+def run(live: Any) -> None:
+    monitor = FakeMonitor(values=[0.25, float("nan")])
+    run_episode(
+        FakeRobot(), FakePolicy(), FakeRecorder(), monitor=monitor, max_steps=10, collection="rollout", live=live
+    )
+
+
+def test_the_page_is_written_at_its_own_rate_and_at_the_end(tmp_path: Path) -> None:
+    ticks = iter(np.arange(100) / 8)
+    live = Watching(LiveWriter(tmp_path, "s1", every_s=0.25, now=lambda: float(next(ticks))), tmp_path)
+    run(live)
+    assert live.said == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]
+    status = json.loads((tmp_path / "live" / "status.json").read_text())
+    assert (status["session"], status["state"], status["end_reason"]) == ("s1", "ended", "timeout")
+    assert [path.name for path in sorted((tmp_path / "live").iterdir())] == ["status.json", "third.jpg"]
+
+
+def test_the_page_holds_the_newest_frame_and_value(tmp_path: Path) -> None:
+    live = LiveWriter(tmp_path, "s1", every_s=0.0)
+    status: list[dict[str, Any]] = []
+
+    class Reading(Watching):
+        def step(self, *given: Any) -> None:
+            self.writer.step(*given)
+            status.append(json.loads((self.root / "live" / "status.json").read_text()))
+
+    run(Reading(live, tmp_path))
+    assert [entry["value"] for entry in status[:2]] == [0.25, None]
+    assert (status[0]["source"], status[0]["threshold"], status[0]["trigger"]) == ("policy", 0.5, False)
+    frame = decode((tmp_path / "live" / "third.jpg").read_bytes(), "jpeg")
+    assert abs(int(frame.mean()) - 9) <= 1
+
+
+def test_a_page_that_cannot_be_written_does_not_stop_the_robot(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "live").write_text("a file where the directory should be")
+    with caplog.at_level(logging.WARNING):
+        run(LiveWriter(tmp_path, "s1", every_s=0.0))
+    assert caplog.text.count("the live page is not written") == 1
