@@ -6,7 +6,7 @@ compressed size: roughly 2 kB a frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,10 @@ from episodes.images import decode
 from episodes.record import ActionSource, Array, EncodedFrames, Outcome
 from episodes.store import EpisodeStore
 
+Progress = Callable[[str, int, int], None]
+"""called with (what, done, total) during long work"""
+TRAINED_SPLITS = ("train", "calibration")
+"""what the cross-fitted models learn from; each episode is scored by nets that did not see it"""
 PRIVILEGED_PREFIX = "priv/"
 """proprio columns of the state mode's object tracker; value and trigger never read them"""
 
@@ -110,7 +114,9 @@ def load_step_data(
     for key, array in needed.items():
         if array is None:
             raise DataRefused(f"episode {episode_id} has no {key}, which the compact models need; exclude it")
-    assert episode.proprio is not None and episode.ee_pose is not None and episode.executed_action is not None
+    assert episode.proprio is not None
+    assert episode.ee_pose is not None
+    assert episode.executed_action is not None
     steps, action_size = episode.executed_action.shape
     human = episode.human_action
     return StepData(

@@ -117,7 +117,7 @@ class TriggerReport:
     successes_alarmed: Measured
     balanced_accuracy: Measured
     delay_s: Measured
-    """seconds from the onset of a failure's last stall to the first alarm after it; failures without an alarm are out"""
+    """seconds from the onset of a failure's last stall to the first alarm after it, where there is one"""
 
 
 def trigger_report(

@@ -57,9 +57,7 @@ class HistoryStream:
             (value, self._t) if value > level + rise else (level, since)
             for rise, (level, since) in zip(RISES, self._rise, strict=True)
         ]
-        gaps = [
-            min((self._t - since) / self.fps / self.median_duration_s, GAP_CAP) for _, since in self._rise
-        ]
+        gaps = [min((self._t - since) / self.fps / self.median_duration_s, GAP_CAP) for _, since in self._rise]
         back = [min(round(s * self.fps), self._t) for s in WINDOWS_S]
         gains = [value - self._values[-1 - n] for n in back]
         moves = [float(np.linalg.norm(self._positions[-1] - self._positions[-1 - n])) for n in back]

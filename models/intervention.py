@@ -22,12 +22,12 @@ from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.curve import control_runs
-from models.dataset import StepData
+from models.dataset import TRAINED_SPLITS, Progress, StepData
 from models.history import FEATURES
 from models.networks import mlp, seeded
 from models.risk import value_risk
 from models.stall import trailing_mean
-from models.value import TRAINED_SPLITS, Progress, ValueCurves, ValueModel, infer
+from models.value import ValueCurves, ValueModel, infer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,9 +211,7 @@ def losses(out: Mapping[str, Tensor], rows: _Rows, draw: Tensor, config: Interve
         "next_value": smooth(out["next_value"], rows.next_value[draw][:, None].expand(-1, 2)),
         "value": smooth(out["value"], rows.value[draw]),
         "risk": smooth(out["risk"], rows.risk[draw]),
-        "trigger": focal_loss(
-            out["trigger"][known], rows.label[draw][known], config.focal_alpha, config.focal_gamma
-        ),
+        "trigger": focal_loss(out["trigger"][known], rows.label[draw][known], config.focal_alpha, config.focal_gamma),
     }
 
 

@@ -1,4 +1,4 @@
-"""From value curves to trigger labels: what our rule mined, what the published rules say beside it, what people decided.
+"""From value curves to trigger labels: what our rule mined, what the published rules say, what people decided.
 
 `labels`: one row a mined interval [start, stop), with the terms that explain it. `frames`: one row a step, with every
 rule's verdict and terms. An audit is applied on top and never changes what was mined.
@@ -149,7 +149,7 @@ def _overlap(row: Mapping[str, Any], place: tuple[str, int, int]) -> float:
     """Intersection over union of two intervals, in steps."""
     _, start, stop = place
     both = min(stop, row["stop"]) - max(start, row["start"])
-    return max(both, 0) / (max(stop, row["stop"]) - min(start, row["start"]))
+    return float(max(both, 0) / (max(stop, row["stop"]) - min(start, row["start"])))
 
 
 def _human_row(name: str, decision: Mapping[str, Any], sessions: Mapping[str, str]) -> dict[str, Any]:

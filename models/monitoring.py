@@ -72,7 +72,9 @@ class MonitorStream:
             net.reset()
 
     @torch.no_grad()
-    def update(self, proprio: Array, images: Array | None, position_m: Array, force_n: float, action: Array) -> MonitorStep:
+    def update(
+        self, proprio: Array, images: Array | None, position_m: Array, force_n: float, action: Array
+    ) -> MonitorStep:
         """Take in one step: (P,) proprio, (C, H, W, 3) frames, tool position, |F|, the (A,) action about to be sent."""
         torch.set_num_threads(1)
         own = torch.as_tensor(np.asarray(proprio, np.float32)[self._columns][None])
@@ -90,7 +92,7 @@ class MonitorStream:
             cusums.append(stream.cusum.update(value))
             probabilities.append(sum(stream.probabilities) / SMOOTH)
         probability = float(np.mean(probabilities))
-        score = float(self._trigger.score(np.mean(cusums), np.float64(probability)))
+        score = self._trigger.score(float(np.mean(cusums)), probability)
         return MonitorStep(
             value=float(np.mean(values)),
             score=score,

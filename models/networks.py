@@ -7,6 +7,7 @@ Shape suffixes: B batch, C cameras, H W pixels, P proprio values, D latent size,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class ProgressNet(nn.Module):
 def mlp(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
     """Linear layers with SiLU between; LayerNorm after the first, which steadies small data sets."""
     layers: list[nn.Module] = []
-    for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(a, b))
         if i == len(sizes) - 2:
             break

@@ -16,10 +16,9 @@ from torch import nn
 from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models import checkpoint
-from models.dataset import StepData
+from models.dataset import Progress, StepData
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded
-from models.value import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

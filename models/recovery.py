@@ -19,10 +19,9 @@ from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.curve import control_runs
-from models.dataset import StepData
+from models.dataset import Progress, StepData
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded, situation_columns
-from models.value import Progress
 
 HORIZON = 8
 """steps of a chunk"""
@@ -78,7 +77,7 @@ class RecoveryPolicy:
 
     def situation(self, proprio: Array) -> Array:
         """(S,) situation of one (P,) observation."""
-        return situations(np.asarray(proprio)[None], self.proprio_names)[0]
+        return np.asarray(situations(np.asarray(proprio)[None], self.proprio_names)[0])
 
     @torch.no_grad()
     def chunk(self, situation: Array, goal: Array) -> Array:

@@ -16,7 +16,9 @@ from models.value import ValueCurves
 
 def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
     """Columns episode_id frame_index value value_lo value_hi success_score stall_probability risk progress."""
-    parts = [value_risk(curves.value[start:stop]) for start, stop in control_runs(episode.source, length=len(episode.source))]
+    parts = [
+        value_risk(curves.value[start:stop]) for start, stop in control_runs(episode.source, length=len(episode.source))
+    ]
     return pl.DataFrame(
         {
             "episode_id": [episode.episode_id] * len(episode),
@@ -32,9 +34,7 @@ def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
     )
 
 
-def trigger_frame(
-    episode: StepData, values: ValueCurves, curves: InterventionCurves, trigger: Trigger
-) -> pl.DataFrame:
+def trigger_frame(episode: StepData, values: ValueCurves, curves: InterventionCurves, trigger: Trigger) -> pl.DataFrame:
     """Columns episode_id frame_index trigger_logit score trigger threshold."""
     score = trigger.scores(episode, values, curves)
     return pl.DataFrame(

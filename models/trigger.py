@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from models.intervention import InterventionCurves, InterventionModel
 from models.value import ValueCurves, ValueModel
 
 FILE = "trigger.json"
+Score = TypeVar("Score", float, Array)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +55,9 @@ class Trigger:
     value_hash: str
     intervention_hash: str
 
-    def score(self, cusum_mean: Array, probability_mean: Array) -> Array:
-        """(T,) score of two curves, each the mean over the nets."""
-        return np.asarray(cusum_mean / self.cusum_threshold + probability_mean / self.probability_threshold)
+    def score(self, cusum_mean: Score, probability_mean: Score) -> Score:
+        """Score of two curves (T,), or of one step's two numbers; each the mean over the nets."""
+        return cusum_mean / self.cusum_threshold + probability_mean / self.probability_threshold
 
     def scores(self, episode: StepData, values: ValueCurves, curves: InterventionCurves) -> Array:
         """(T,) score of an episode."""
@@ -80,7 +82,7 @@ class Trigger:
 
 def mean_cusum(episode: StepData, values: ValueCurves, drift: float) -> Array:
     """(T,) CUSUM of each net's V, averaged: scores are averaged, never the values, which would be smoother."""
-    return np.mean([cusum(v, drift=drift, source=episode.source) for v in values.net_values], axis=0)
+    return np.asarray(np.mean([cusum(v, drift=drift, source=episode.source) for v in values.net_values], axis=0))
 
 
 def fit_trigger(
@@ -110,7 +112,9 @@ def fit_trigger(
         probability = intervention.curves(model, episode, values).net_probabilities.mean(axis=0)
         curves.append((mean_cusum(episode, values, drift), probability))
         peaks.append([curve.max() for curve in curves[-1]])
-    first, second = (max(conformal_threshold(np.array(column), config.alpha), 1e-6) for column in zip(*peaks, strict=True))
+    first, second = (
+        max(conformal_threshold(np.array(column), config.alpha), 1e-6) for column in zip(*peaks, strict=True)
+    )
     totals = np.array([(a / first + b / second).max() for a, b in curves])
     threshold = conformal_threshold(totals, config.alpha)
     return Trigger(

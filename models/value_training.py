@@ -1,0 +1,183 @@
+"""Training the proxy value: four nets, each without its own fold, then everything calibrated out of fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from torch import nn
+
+from episodes.errors import DataRefused
+from episodes.record import ActionSource, Array
+from models.conformal import conformal_threshold
+from models.curve import control_runs
+from models.dataset import TRAINED_SPLITS, Progress, StepData
+from models.history import causal_median
+from models.networks import ProgressNet, seeded
+from models.progress import takeover_progress
+from models.stall import StallHead, fit_stall_head, hindsight_labels, stall_probability
+from models.value import ValueConfig, ValueModel, infer, select, value_columns
+
+STALL_BEFORE_TAKEOVER_S = 3.5
+"""a person waits about three seconds and reacts in half a one"""
+Job = tuple[int, Sequence[StepData], dict[str, int], ValueConfig, tuple[str, ...]]
+Fold = tuple[int, dict[str, torch.Tensor], list[tuple[Array, Array]]]
+"""fold, weights, and (V, latents) of every episode"""
+
+
+def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
+    """group_id -> fold, dealt out within each kind (collection, outcome) in id order."""
+    fold_of: dict[str, int] = {}
+    dealt: dict[tuple[str, bool | None], int] = {}
+    for episode in sorted(episodes, key=lambda e: e.episode_id):
+        if episode.group_id in fold_of:
+            continue
+        kind = (episode.collection, episode.success)
+        fold_of[episode.group_id] = dealt.get(kind, 0) % folds
+        dealt[kind] = dealt.get(kind, 0) + 1
+    return fold_of
+
+
+def stall_starts(episode: StepData) -> list[int]:
+    """Where the stall before each takeover began, as far as a recording tells: a reaction time before the person."""
+    return [
+        max(start - round(STALL_BEFORE_TAKEOVER_S * episode.fps), previous)
+        for (previous, start), (_, _) in pairwise(control_runs(episode.source, length=len(episode)))
+        if episode.source[start] == ActionSource.HUMAN
+    ]
+
+
+def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[str, ...], seed: int) -> ProgressNet:
+    """One progress net on the successes among `episodes`."""
+    generator = seeded(seed)
+    successes = [e for e in episodes if e.success]
+    labels = [takeover_progress(e.source, e.success, stall_starts=stall_starts(e)) for e in successes]
+    weights = torch.as_tensor(
+        np.concatenate([p.weights * e.weight for e, p in zip(successes, labels, strict=True)]), dtype=torch.float32
+    )
+    targets = torch.as_tensor(np.concatenate([p.targets for p in labels]), dtype=torch.float32)
+    proprio = torch.as_tensor(np.concatenate([select(e, names) for e in successes]))
+    index = np.concatenate([np.stack([np.full(len(e), i), np.arange(len(e))], 1) for i, e in enumerate(successes)])
+    net = ProgressNet(len(config.cameras), len(names), config.image_px)
+    net.standardise.fit(proprio.numpy())
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
+    )
+    for _ in range(config.steps):
+        draw = torch.multinomial(weights, config.batch, replacement=True, generator=generator)
+        images = torch.as_tensor(_frames(successes, index[draw.numpy()], config)) if config.cameras else None
+        progress = net.progress(net.latent(images, proprio[draw], config.proprio_noise))
+        target = targets[draw][:, None].expand_as(progress)
+        loss = nn.functional.smooth_l1_loss(progress, target, beta=config.beta)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+    return net.eval()
+
+
+def _frames(episodes: Sequence[StepData], index: Array, config: ValueConfig) -> Array:
+    return np.concatenate([episodes[i].images([t], config.cameras, config.image_px) for i, t in index])
+
+
+def _train_and_infer(job: Job) -> Fold:
+    """One fold in a worker process: train without it, then judge every episode."""
+    k, episodes, fold_of, config, names = job
+    net = train_net([e for e in episodes if fold_of.get(e.group_id) not in (None, k)], config, names, config.seed + k)
+    return k, net.state_dict(), [infer(net, config, names, e) for e in episodes]
+
+
+def fit_value(episodes: Sequence[StepData], config: ValueConfig, *, progress: Progress | None = None) -> ValueModel:
+    """Cross-fit the ensemble on the train and calibration episodes and calibrate it out of fold.
+
+    Raises `DataRefused` where outcomes are missing or too few.
+    """
+    usable = [e for e in episodes if e.split in TRAINED_SPLITS and e.success is not None]
+    check_outcomes(episodes, usable, config.folds)
+    names = value_columns(usable[0].proprio_names)
+    fold_of = assign_folds(usable, config.folds)
+    jobs = [(k, usable, fold_of, config, names) for k in range(config.folds)]
+    nets: list[ProgressNet] = []
+    outputs: list[list[tuple[Array, Array]]] = []
+    for k, state, inferred in _run(jobs, config.workers):
+        net = ProgressNet(len(config.cameras), len(names), config.image_px).eval()
+        net.load_state_dict(state)
+        nets.append(net)
+        outputs.append(inferred)
+        if progress:
+            progress("value nets", k + 1, config.folds)
+    unaided = [len(e) / e.fps for e in usable if e.success and e.unaided]
+    model = ValueModel(
+        config,
+        names,
+        nets,
+        [StallHead().eval() for _ in nets],
+        fold_of,
+        fps=usable[0].fps,
+        median_duration_s=float(np.median(unaided or [len(e) / e.fps for e in usable if e.success])),
+        dead_band=1.0,
+        half_width=0.0,
+    )
+    _calibrate(model, usable, outputs)
+    return model
+
+
+def _run(jobs: Sequence[Job], workers: int) -> Iterable[Fold]:
+    """Fold by fold, each as soon as it is done; the folds are seeded, so the order of work changes nothing."""
+    if workers <= 1:
+        yield from map(_train_and_infer, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_train_and_infer, jobs)
+
+
+def _calibrate(model: ValueModel, usable: Sequence[StepData], outputs: Sequence[Sequence[tuple[Array, Array]]]) -> None:
+    """Stall heads fold by fold, then the dead band of W and the band of V, all out of fold."""
+    oof = [causal_median(outputs[model.fold_of[e.group_id]][i][0], e.source) for i, e in enumerate(usable)]
+    labels = [hindsight_labels(e, v) for e, v in zip(usable, oof, strict=True)]
+    features = [model.history(e, v) for e, v in zip(usable, oof, strict=True)]
+    for k in range(len(model.nets)):
+        seen = [i for i, e in enumerate(usable) if model.fold_of[e.group_id] != k]
+        y = np.concatenate([labels[i] for i in seen])
+        known = np.isfinite(y)
+        x = np.concatenate([features[i] for i in seen])
+        model.heads[k] = fit_stall_head(x[known], y[known], seed=model.config.seed + 100 + k)
+    stall = [
+        stall_probability(model.heads[model.fold_of[e.group_id]], f, e.source)
+        for e, f in zip(usable, features, strict=True)
+    ]
+    clean = [i for i, e in enumerate(usable) if e.success and e.unaided]
+    peaks = np.array([stall[i].max() for i in clean])
+    threshold = conformal_threshold(peaks, model.config.alpha)
+    model.dead_band = float(min(threshold, 1.0))
+    residuals = np.concatenate([np.abs(oof[i] - np.linspace(0, 1, len(oof[i]))) for i in clean] or [np.zeros(1)])
+    model.half_width = float(np.quantile(residuals, model.config.coverage))
+
+
+def check_outcomes(episodes: Sequence[StepData], usable: Sequence[StepData], folds: int) -> None:
+    """Refuse what no value can be learned from, and say where outcomes are given."""
+    task = episodes[0].task if episodes else "this task"
+    if not usable:
+        raise DataRefused(
+            f"no episode of {task} has a known outcome, so no value can be learned; give outcomes on the app's page "
+            "Episodes (`regrasp app`) and freeze them with `regrasp audit freeze episodes NAME`"
+        )
+    successes = sum(bool(e.success) for e in usable)
+    if successes < 2 * folds:
+        raise DataRefused(
+            f"{task} has {successes} successful training episodes, {2 * folds} are needed for {folds} folds; "
+            "collect more or give outcomes on the app's page Episodes"
+        )
+    names = usable[0].proprio_names
+    odd = next((e for e in usable if e.proprio_names != names), None)
+    if odd is not None:
+        raise DataRefused(f"episode {odd.episode_id} of {task} has other proprio columns; exclude it or split the task")
+    bad = next((e for e in usable if not np.isfinite(e.proprio).all()), None)
+    if bad is not None:
+        raise DataRefused(f"episode {bad.episode_id} of {task} has NaN or infinite proprio values; exclude it")

@@ -1,0 +1,130 @@
+"""A release on a robot, as the loop's Protocols: policy, monitor, recovery; and the control that triggers at random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from episodes.record import ActionSource, Array
+from models.intervention import InterventionModel
+from models.memory import RecoveryMemory
+from models.monitoring import MonitorStream
+from models.policy import BehaviourPolicy
+from models.recall import SituationEncoder, recall
+from models.recovery import RecoveryPolicy
+from models.trigger import Trigger
+from models.value import ValueModel
+from robot_io.protocols import Decision, Observation, RecoveryPlan, RobotSpec
+
+
+@dataclass(slots=True)
+class DeployedPolicy:
+    """`Policy` over a base policy; `policy_id` is written into every step it acts."""
+
+    policy: BehaviourPolicy
+    policy_id: str
+
+    def reset(self) -> None:
+        """Nothing to forget: one observation, one action."""
+
+    def act(self, observation: Observation) -> Array:
+        return self.policy.act(observation.proprio)
+
+
+class ReleaseMonitor:
+    """`Monitor` over the released value, intervention model and trigger."""
+
+    def __init__(self, model: ValueModel, intervention: InterventionModel, trigger: Trigger, spec: RobotSpec) -> None:
+        self.cameras = model.config.cameras
+        self.threshold = trigger.threshold
+        self._actions = intervention.action_size
+        self._stream = MonitorStream(model, intervention, trigger, spec.proprio_names)
+
+    def reset(self) -> None:
+        self._stream.reset()
+
+    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision:
+        frames = np.stack([observation.images[name] for name in self.cameras]) if self.cameras else None
+        step = self._stream.update(
+            observation.proprio,
+            frames,
+            observation.ee_pose[:3],
+            float(np.linalg.norm(observation.wrench[:3])),
+            np.zeros(self._actions) if action is None else action,
+        )
+        return Decision(
+            trigger=step.trigger,
+            value=step.value,
+            score=step.score,
+            threshold=self.threshold,
+            detail={"trigger_probability": step.trigger_probability},
+        )
+
+
+class RandomMonitor:
+    """The control: the same value, but the trigger is a coin with probability `rate` at every step."""
+
+    def __init__(self, monitor: ReleaseMonitor, rate: float, seed: int) -> None:
+        self._monitor, self._rate = monitor, rate
+        self._random = np.random.default_rng(seed)
+
+    def reset(self) -> None:
+        self._monitor.reset()
+
+    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision:
+        seen = self._monitor.update(observation, action, source)
+        draw = float(self._random.random())
+        return Decision(trigger=draw < self._rate, value=seen.value, score=1 - draw, threshold=1 - self._rate)
+
+
+@dataclass(slots=True)
+class ReleaseRecovery:
+    """`Recovery` over the released memory and recovery policy."""
+
+    memory: RecoveryMemory
+    encoder: SituationEncoder
+    policy: RecoveryPolicy
+
+    def reset(self) -> None:
+        """Nothing to forget: every plan starts from what is seen."""
+
+    def plan(self, observation: Observation, value: float) -> RecoveryPlan:
+        found = recall(self.memory, self.encoder, observation.proprio, value, self.policy.task)
+        if found is None:
+            return RecoveryPlan(
+                chunk=None, similarity=-1.0, goal_value=value, reason="no better state in memory is similar enough"
+            )
+        chunk = self.policy.chunk(self.policy.situation(observation.proprio), found.item.goal)
+        return RecoveryPlan(
+            chunk=chunk, similarity=found.similarity, goal_value=found.item.goal_value, item=found.item.item_id
+        )
+
+
+@dataclass(slots=True)
+class Deployment:
+    """Everything a release brings to the loop."""
+
+    policy: DeployedPolicy
+    monitor: ReleaseMonitor
+    recovery: ReleaseRecovery
+
+
+def load_deployment(parts: Mapping[str, Path], spec: RobotSpec) -> Deployment:
+    """Load the directories `policy value trigger memory recovery` of a verified release for a robot."""
+    value = ValueModel.load(parts["value"])
+    monitor = ReleaseMonitor(value, InterventionModel.load(parts["trigger"]), Trigger.load(parts["trigger"]), spec)
+    encoder = SituationEncoder.load(parts["memory"])
+    recovery = ReleaseRecovery(
+        RecoveryMemory.load(parts["memory"], encoder.encoder_id), encoder, RecoveryPolicy.load(parts["recovery"])
+    )
+    return Deployment(load_policy(parts["policy"]), monitor, recovery)
+
+
+def load_policy(directory: Path) -> DeployedPolicy:
+    """A base policy alone, named by the hash of its files."""
+    from models.checkpoint import model_hash
+
+    return DeployedPolicy(BehaviourPolicy.load(directory), f"bc-{model_hash(directory)}")
