@@ -1,0 +1,49 @@
+"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Five pages and the login box."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from labeling_app import desk
+from labeling_app.screens import episodes, overview, retrieval_pairs, trigger_labels, value_curves
+
+PAGES = (
+    (overview.page, "Overview", "overview", ":material/dashboard:"),
+    (episodes.page, "Episodes", "episodes", ":material/movie:"),
+    (value_curves.page, "Value curves", "value_curves", ":material/show_chart:"),
+    (trigger_labels.page, "Trigger labels", "trigger_labels", ":material/flag:"),
+    (retrieval_pairs.page, "Retrieval pairs", "retrieval_pairs", ":material/compare:"),
+)
+
+# Drawn here: a named icon would be fetched from the network.
+ICON = (
+    "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32' fill='none' stroke='%230072B2' "
+    "stroke-width='5' stroke-linecap='round' stroke-linejoin='round'><path d='M8 28V8h16v20M16 8V3'/></svg>"
+)
+SIDEBAR_PX = 230
+STYLE = """<style>
+.stAppHeader {height: 2.4rem; min-height: 2.4rem; background: transparent}
+.stMainBlockContainer {padding: 2rem 1.4rem 2rem; max-width: 1700px}
+.stMainBlockContainer h3 {padding: 0; font-size: 1.35rem}
+.stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .7rem}
+.stMainBlockContainer .stButton button {padding: .15rem .4rem; min-height: 2.1rem}
+[data-testid="stMetricValue"] {font-size: 1.6rem}
+</style>"""
+
+
+def main() -> None:
+    """Draw the frame around every page, then the page."""
+    st.set_page_config(page_title="Regrasp", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX)
+    st.html(STYLE)
+    desk.adopt_link()
+    pages = [
+        st.Page(desk.explained(body), title=title, url_path=path, icon=icon, default=path == "overview")
+        for body, title, path, icon in PAGES
+    ]
+    page = st.navigation(pages)
+    desk.explained(desk.sidebar)()
+    page.run()
+
+
+if __name__ == "__main__":
+    main()

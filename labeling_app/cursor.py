@@ -1,0 +1,89 @@
+"""The step under the cursor: moved by slider and keys, shown as the stored frames of every camera.
+
+Frames are addressed by index and sent as they are stored, inside the page itself, at a fixed size: no second request,
+no decoding, and nothing jumps while it loads.
+"""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+import polars as pl
+import streamlit as st
+
+from episodes.record import Episode
+from labeling_app import desk
+from labeling_app.data import Library
+from labeling_app.palette import SOURCES
+
+
+def cursor_bar(episode_id: str, episode: Episode) -> int:
+    """Slider and keys; returns the step the cursor is at."""
+    last = len(episode) - 1
+    t = st.session_state.t = min(st.session_state.t, last)
+    back_far, back, middle, on, on_far = st.columns([4, 4, 11, 4, 4], gap="xsmall", vertical_alignment="bottom")
+    for column, label, shortcut, by in (
+        (back_far, "−10", "g", -10),
+        (back, "−1", "Left", -1),
+        (on, "+1", "Right", 1),
+        (on_far, "+10", "h", 10),
+    ):
+        with column:
+            desk.key(label, shortcut, _move, by, last, deciding=False, key=f"move{by}", help="move the cursor")
+    with middle:
+        if last > 0:
+            slider = f"slider-{episode_id}"
+            st.session_state[slider] = t
+            st.slider(moment(episode, t), 0, last, key=slider, on_change=_slide, args=(slider,))
+    return int(t)
+
+
+def moment(episode: Episode, t: int) -> str:
+    """Where the cursor is, in words."""
+    source = SOURCES.get(int(episode.action_source[t]), SOURCES[255])[0]
+    return f"step {t} of {len(episode) - 1} · {episode.time_s[t]:.2f} s · {source}"
+
+
+def frames(library: Library, episode_id: str, t: int, *, title: str = "") -> None:
+    """The frame of every camera at step `t`, side by side."""
+    cameras = library.cameras(episode_id)
+    if not cameras:
+        st.caption("This episode has no images.")
+        return
+    pictures = "".join(_picture(library.frame(episode_id, camera, t), f"{title}{camera}") for camera in cameras)
+    st.html(f'<div style="display:flex;gap:8px">{pictures}</div>')
+
+
+def _picture(data: bytes, caption: str) -> str:
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return (
+        '<figure style="margin:0;flex:1;min-width:0">'
+        f'<img src="{source}" alt="{escape(caption)}" style="width:100%;aspect-ratio:1;object-fit:contain;'
+        'border-radius:6px;background:rgba(128,128,128,.15)">'
+        f'<figcaption style="font-size:.8rem;opacity:.7">{escape(caption)}</figcaption></figure>'
+    )
+
+
+def reading(curve: pl.DataFrame, t: int) -> str:
+    """The curve's values at step `t`, in words."""
+    row = curve.row(min(t, len(curve) - 1), named=True)
+    spread = f" ({row['value_lo']:.2f} to {row['value_hi']:.2f})" if "value_lo" in row else ""
+    score = f" · W {row['success_score']:.2f}" if "success_score" in row else ""
+    return f"V {row['value']:.2f}{spread}{score} · R {row['risk']:.3f}"
+
+
+def clicked(chart: str) -> None:
+    """Move the cursor to the step that was clicked in the chart with this key."""
+    points = st.session_state[chart].selection.points
+    if len(points) == 1:
+        st.session_state.t = max(0, round(points[0]["x"]))
+
+
+def _move(by: int, last: int) -> None:
+    st.session_state.t = min(max(st.session_state.t + by, 0), last)
+
+
+def _slide(slider: str) -> None:
+    st.session_state.t = st.session_state[slider]

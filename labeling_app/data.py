@@ -1,0 +1,146 @@
+"""What the pages read: episodes from the store, curves, labels and pairs from the derived Parquet files.
+
+Pure access without Streamlit. Nothing here writes or locks. A table is read again only when its file changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from episodes.errors import DataRefused
+from episodes.record import Episode
+from episodes.store import EpisodeStore
+from episodes.workspace import Workspace
+
+CURVES = "values/curves"
+TRIGGERS = "triggers/curves"
+LABELS = "labels/stagnation"
+MEMORY = "memory/recovery"
+
+
+class Library:
+    """Everything a workspace holds that a person may look at. Raises `UsageError` where there is no workspace."""
+
+    def __init__(self, root: Path) -> None:
+        self.workspace = Workspace.open(root)
+        self.store = EpisodeStore(root)
+        self._tables: dict[Path, tuple[tuple[int, int], pl.DataFrame]] = {}
+        self._episode = lru_cache(maxsize=16)(self._read_episode)
+
+    def tasks(self) -> list[str]:
+        """The tasks that have episodes."""
+        return self.store.tasks()
+
+    def episodes(self, task: str, decisions: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+        """One row an episode, with what people decided laid over what was recorded; ordered by session and id."""
+        rows = [self._row(episode_id, decisions.get(episode_id, {})) for episode_id in self.store.ids(task=task)]
+        return pl.DataFrame(rows, schema=_EPISODE_SCHEMA).sort("session", "episode_id")
+
+    def episode(self, episode_id: str) -> Episode:
+        """The episode without its images."""
+        return self._episode(episode_id)
+
+    def cameras(self, episode_id: str) -> list[str]:
+        """The cameras of an episode."""
+        return sorted(self.store.attributes(episode_id)["cameras"])
+
+    def frame(self, episode_id: str, camera: str, t: int) -> bytes:
+        """The stored (JPEG or PNG) bytes of frame `t`: nothing is decoded here."""
+        return self.store.encoded(episode_id, camera, t)[0]
+
+    def curves(self, task: str) -> pl.DataFrame | None:
+        """Value curves of the task's sessions, with `session` and `model_hash`; None before there are any."""
+        return self._sidecars(CURVES, task)
+
+    def triggers(self, task: str) -> pl.DataFrame | None:
+        """Trigger curves of the task's sessions, with `session` and `model_hash`; None before there are any."""
+        return self._sidecars(TRIGGERS, task)
+
+    def labels(self, task: str) -> pl.DataFrame | None:
+        """Mined stagnation labels; None before there are any."""
+        return self._table(self._directory(LABELS, task) / "labels.parquet")
+
+    def label_terms(self, task: str) -> pl.DataFrame | None:
+        """What the mining rule saw at each step; None before there is any."""
+        return self._table(self._directory(LABELS, task) / "frames.parquet")
+
+    def pairs(self, task: str) -> pl.DataFrame | None:
+        """Retrieved pairs of stuck step and recovery target; None before there are any."""
+        return self._table(self._directory(MEMORY, task) / "pairs.parquet")
+
+    def manifest(self, asset: str, partition: str) -> dict[str, Any]:
+        """How a partition of a stage was made; empty where nothing says so."""
+        path = self._directory(asset, partition) / "manifest.json"
+        try:
+            found = json.loads(path.read_text()) if path.is_file() else {}
+        except ValueError as error:
+            raise DataRefused(f"{path} is damaged ({error}); run `regrasp materialize` again") from error
+        return found if isinstance(found, dict) else {}
+
+    def _directory(self, asset: str, partition: str) -> Path:
+        return self.workspace.derived / asset / partition
+
+    def _row(self, episode_id: str, decided: Mapping[str, Any]) -> dict[str, Any]:
+        recorded = self.store.attributes(episode_id)
+        row = {name: recorded.get(name) for name in _EPISODE_SCHEMA if name in recorded}
+        row |= {"recorded": recorded["success"], "failure_mode": "", "excluded": False, "note": ""}
+        return row | {name: value for name, value in decided.items() if name in _EPISODE_SCHEMA}
+
+    def _read_episode(self, episode_id: str) -> Episode:
+        return self.store.read(episode_id, images=False)
+
+    def _sidecars(self, asset: str, task: str) -> pl.DataFrame | None:
+        frames = []
+        for session in self.store.sessions(task):
+            path = self._current(asset, session)
+            table = None if path is None else self._table(path)
+            if path is not None and table is not None:
+                names = pl.lit(session).alias("session"), pl.lit(path.stem).alias("model_hash")
+                frames.append(table.with_columns(names))
+        return pl.concat(frames, how="diagonal_relaxed") if frames else None
+
+    def _current(self, asset: str, session: str) -> Path | None:
+        """The sidecar of the model that the manifest names, else the newest."""
+        directory = self._directory(asset, session)
+        named = self.manifest(asset, session).get("metadata", {}).get("model_hash")
+        if named and (directory / f"{named}.parquet").is_file():
+            return directory / f"{named}.parquet"
+        files = sorted(directory.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        return files[-1] if files else None
+
+    def _table(self, path: Path) -> pl.DataFrame | None:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        if path not in self._tables or self._tables[path][0] != stamp:
+            try:
+                self._tables[path] = (stamp, pl.read_parquet(path))
+            except (PolarsError, OSError) as error:
+                raise DataRefused(f"{path} cannot be read; remove it and run `regrasp materialize` again") from error
+        return self._tables[path][1]
+
+
+_EPISODE_SCHEMA = {
+    "episode_id": pl.String,
+    "session": pl.String,
+    "collection": pl.String,
+    "success": pl.String,
+    "recorded": pl.String,
+    "success_derivation": pl.String,
+    "failure_mode": pl.String,
+    "end_reason": pl.String,
+    "length": pl.Int64,
+    "duration_s": pl.Float64,
+    "excluded": pl.Boolean,
+    "complete": pl.Boolean,
+    "note": pl.String,
+}

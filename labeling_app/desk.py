@@ -1,0 +1,202 @@
+"""What one browser tab holds: who is deciding, which task, episode and step they look at, and how they decide.
+
+The selection stands in the address (`?task=&episode=&t=`), so that a link leads back to exactly what was seen. A
+decision is written with what was on the screen and refused if somebody else decided about the item in the meantime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import streamlit as st
+
+from audits.events import Event
+from audits.log import AuditLog, undone
+from audits.state import AuditState, fold
+from episodes.errors import RegraspError
+from labeling_app.data import Library
+
+P = ParamSpec("P")
+_NOT_UNDONE = ("undo", "freeze")
+"""kinds that the undo key passes over"""
+
+
+def root() -> Path:
+    """The workspace: `--root` after `--`, else REGRASP_ROOT, else ./workspace."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--root", default=os.environ.get("REGRASP_ROOT", "workspace"))
+    return Path(parser.parse_known_args(sys.argv[1:])[0].root)
+
+
+def library() -> Library:
+    """The workspace's data; opened again if it moved."""
+    return _library(str(root().absolute()))
+
+
+def log() -> AuditLog:
+    """The workspace's audit log."""
+    return _log(str(library().workspace.audits.absolute()))
+
+
+def events() -> list[Event]:
+    """Every decision so far; read again only when there is a new one."""
+    return _history(log().name, log().head()[1])[0]
+
+
+def state() -> AuditState:
+    """What is decided now."""
+    return _history(log().name, log().head()[1])[1]
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _library(path: str) -> Library:
+    return Library(Path(path))
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _log(path: str) -> AuditLog:
+    return AuditLog(path)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _history(path: str, head: str) -> tuple[list[Event], AuditState]:
+    found = _log(path).events()
+    return found, fold(found)
+
+
+def explained(body: Callable[P, None]) -> Callable[P, None]:
+    """Show any failure Regrasp explains as its one sentence, where the page would have been."""
+
+    @wraps(body)
+    def shown(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            body(*args, **kwargs)
+        except RegraspError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+
+    return shown
+
+
+def fragment(body: Callable[P, None]) -> Callable[P, None]:
+    """A part of a page that reruns alone, its failures explained."""
+    rerun: Callable[P, None] = st.fragment(explained(body))
+    return rerun
+
+
+def plain(text: str) -> str:
+    """Text as text in a Markdown place: every character that could mean markup is escaped."""
+    return "".join("\\" + character if character in r"\`*_{}[]()#+-.!|<>~$:&" else character for character in text)
+
+
+def adopt_link() -> None:
+    """Take task, episode and step from the address when a tab opens."""
+    if "linked" not in st.session_state:
+        given = st.query_params
+        step = given.get("t", "0")
+        st.session_state.update(
+            linked=True,
+            task=given.get("task", ""),
+            episode=given.get("episode", ""),
+            t=int(step) if step.isdecimal() else 0,
+        )
+
+
+def publish_link() -> None:
+    """Put what is looked at into the address."""
+    link = {"task": st.session_state.task, "episode": st.session_state.episode, "t": str(st.session_state.t)}
+    if st.query_params.to_dict() != link:
+        st.query_params.from_dict(link)
+
+
+def sidebar() -> None:
+    """Who decides, and which task."""
+    with st.sidebar:
+        st.text_input("Your name", key="name", placeholder="stands beside every decision", max_chars=60)
+        tasks = library().tasks()
+        if tasks:
+            chosen = st.session_state.task if st.session_state.task in tasks else tasks[0]
+            st.session_state.task = st.selectbox("Task", tasks, index=tasks.index(chosen))
+        st.caption(f"Workspace {plain(str(root()))}")
+
+
+def who() -> str:
+    """The name at the login box; empty until one is given."""
+    return str(st.session_state.get("name") or "").strip()
+
+
+def select(episode: str, t: int) -> None:
+    """Look at another step; `t` may lie outside and is moved into the episode when shown."""
+    st.session_state.update(episode=episode, t=max(t, 0))
+
+
+def chosen(ids: list[str]) -> str:
+    """The selected episode if it is among `ids`, else the first."""
+    if st.session_state.episode not in ids:
+        if st.session_state.episode:
+            st.session_state.trouble = f"episode {st.session_state.episode} is not in this list; showing the first"
+        select(ids[0], 0)
+    return str(st.session_state.episode)
+
+
+def looking_at(item: str) -> None:
+    """Note since when an item is on the screen and how far the log was then."""
+    if st.session_state.get("item") != item:
+        st.session_state.update(item=item, since=time.monotonic())
+    st.session_state.seen = log().head()[0]
+
+
+def decide(kind: str, item: str, value: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
+    """Write one decision of the person at this tab; False (and the reason on the page) where it was refused."""
+    seconds = round(time.monotonic() - st.session_state.get("since", time.monotonic()), 2)
+    seen = st.session_state.get("seen", 0)
+    return attempt(
+        lambda: log().append(kind, item, by=who(), value=value, shown=shown, seconds=seconds, unchanged_since=seen)
+    )
+
+
+def attempt(action: Callable[[], Event]) -> bool:
+    """Do what writes to the log; a refusal is kept for `trouble` to show."""
+    try:
+        st.session_state.seen = action().seq
+    except RegraspError as error:
+        st.session_state.trouble = str(error)
+        return False
+    st.session_state.pop("trouble", None)
+    return True
+
+
+def trouble() -> None:
+    """Show why the last action was refused, once."""
+    if reason := st.session_state.pop("trouble", None):
+        st.warning(plain(reason), icon=":material/warning:")
+
+
+def undo_mine() -> Event | None:
+    """Take back this person's last standing decision and return it; None where there is none."""
+    out, me = undone(events()), who()
+    mine = [event for event in events() if event.by == me and event.seq not in out and event.kind not in _NOT_UNDONE]
+    if not mine:
+        st.session_state.trouble = "there is no decision of yours left to undo"
+        return None
+    return mine[-1] if attempt(lambda: log().undo(mine[-1].seq, by=me)) else None
+
+
+def key(label: str, shortcut: str, act: Callable[..., Any], *args: Any, deciding: bool = True, **more: Any) -> None:
+    """A button with its key. One that decides needs a name at the login box first."""
+    off = more.pop("disabled", False) or (deciding and not who())
+    st.button(label, shortcut=shortcut, on_click=act, args=args, disabled=off, width="stretch", **more)
+
+
+def empty(what: str, command: str = "") -> None:
+    """A page with nothing to show says why, and which command comes next."""
+    st.info(plain(what), icon=":material/info:")
+    if command:
+        at = "" if root() == Path("workspace") else f" --root {root()}"
+        st.code(f"{command}{at}", language="bash")

@@ -1,0 +1,147 @@
+"""Episodes: what happened, and how it ended. Outcome, failure mode, exclusion and note, each by one key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from audits.kinds import FAILURE_MODES
+from labeling_app import desk, figures
+from labeling_app.cursor import clicked, cursor_bar, frames
+from labeling_app.freezing import counts, freeze_box
+from labeling_app.palette import OUTCOMES
+
+_TABLE_COLUMNS = {
+    "here": st.column_config.TextColumn("", width=28),
+    "episode_id": st.column_config.TextColumn("episode"),
+    "session": st.column_config.TextColumn("session"),
+    "success": st.column_config.TextColumn("outcome"),
+    "failure_mode": st.column_config.TextColumn("mode"),
+    "excluded": st.column_config.CheckboxColumn("out", help="excluded from training"),
+    "duration_s": st.column_config.NumberColumn("s", format="%.1f"),
+    "note": st.column_config.TextColumn("note"),
+}
+
+
+def page() -> None:
+    """Draw the page."""
+    st.subheader("Episodes")
+    if not desk.library().tasks():
+        desk.empty("This workspace has no episodes yet. Collect some in simulation, or import yours:", "regrasp demo")
+        return
+    _workbench(st.session_state.task)
+
+
+@desk.fragment
+def _workbench(task: str) -> None:
+    library = desk.library()
+    table = library.episodes(task, desk.state().episodes)
+    ids = table["episode_id"].to_list()
+    episode_id = desk.chosen(ids)
+    desk.looking_at(episode_id)
+    row = table.row(ids.index(episode_id), named=True)
+    episode = library.episode(episode_id)
+
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        _choose(table, ids, episode_id)
+        _decide(row)
+        desk.trouble()
+    with right:
+        t = cursor_bar(episode_id, episode)
+        frames(library, episode_id, t)
+        figure = figures.signals_figure(episode, cursor=t)
+        chart = f"signals-{episode_id}"
+        st.plotly_chart(
+            figure,
+            key=chart,
+            on_select=lambda: clicked(chart),
+            selection_mode="points",
+            config={"displayModeBar": False},
+        )
+    freeze_box("episodes", _effect(table))
+    desk.publish_link()
+
+
+def _choose(table: pl.DataFrame, ids: list[str], episode_id: str) -> None:
+    known = int((table["success"] != "unknown").sum())
+    st.caption(f"{len(table)} episodes · outcome known for {known}")
+    marked = table.with_columns(
+        here=pl.when(pl.col("episode_id") == episode_id).then(pl.lit("▶")).otherwise(pl.lit(""))
+    )
+    st.dataframe(
+        marked.select(list(_TABLE_COLUMNS)),
+        column_config=_TABLE_COLUMNS,
+        hide_index=True,
+        height=248,
+        key="episode-table",
+        on_select=lambda: _picked(ids),
+        selection_mode="single-row",
+    )
+    before, after, undo = st.columns(3, gap="xsmall")
+    place = ids.index(episode_id)
+    with before:
+        desk.key("Previous", "k", desk.select, ids[place - 1], 0, deciding=False, disabled=place == 0)
+    with after:
+        desk.key(
+            "Next", "j", desk.select, ids[(place + 1) % len(ids)], 0, deciding=False, disabled=place + 1 == len(ids)
+        )
+    with undo:
+        desk.key("Undo mine", "z", _undo)
+
+
+def _decide(row: dict[str, Any]) -> None:
+    episode_id, failed = row["episode_id"], row["success"] == "failure"
+    recorded = f"recorded as {row['recorded']}" + (
+        f" ({row['success_derivation']})" if row["success_derivation"] else ""
+    )
+    st.markdown(f"**{episode_id}** is **{row['success']}** · {desk.plain(recorded)} · {row['collection']}")
+    for column, outcome, shortcut in zip(st.columns(3, gap="xsmall"), OUTCOMES, ("s", "f", "n"), strict=True):
+        with column:
+            style = "primary" if row["success"] == outcome else "secondary"
+            desk.key(outcome.capitalize(), shortcut, _say, row, "episode.outcome", {"success": outcome}, type=style)
+    columns = [*st.columns(3, gap="xsmall"), *st.columns(3, gap="xsmall")]
+    for number, (column, mode) in enumerate(zip(columns, FAILURE_MODES, strict=True), start=1):
+        with column:
+            style = "primary" if failed and row["failure_mode"] == mode else "secondary"
+            name = mode.replace("_", " ").capitalize()
+            act = (row, "episode.failure_mode", {"mode": mode})
+            desk.key(name, str(number), _say, *act, type=style, disabled=not failed)
+    out, note = st.columns([1, 2], gap="xsmall", vertical_alignment="bottom")
+    with out:
+        word = "Include again" if row["excluded"] else "Exclude"
+        desk.key(word, "e", _say, row, "episode.exclude", {"excluded": not row["excluded"]})
+    box = f"note-{episode_id}"
+    st.session_state[box] = row["note"]
+    note.text_input("Note", key=box, on_change=_note, args=(row, box), disabled=not desk.who(), max_chars=500)
+    if not desk.who():
+        st.caption("Give your name at the left to decide.")
+
+
+def _effect(table: pl.DataFrame) -> dict[str, int]:
+    words = {outcome: f"{outcome}" for outcome in OUTCOMES}
+    return counts(table["success"].to_list(), words) | {"excluded": int(table["excluded"].sum())}
+
+
+def _say(row: dict[str, Any], kind: str, value: dict[str, Any]) -> None:
+    shown = {"page": "episodes", "frame": st.session_state.t, "frame_range": [0, row["length"]]}
+    shown |= {"recorded": row["recorded"], "outcome": row["success"], "why": "chosen from the list"}
+    desk.decide(kind, row["episode_id"], value, shown)
+
+
+def _note(row: dict[str, Any], box: str) -> None:
+    _say(row, "episode.note", {"text": st.session_state[box]})
+
+
+def _picked(ids: list[str]) -> None:
+    rows = st.session_state["episode-table"].selection.rows
+    if rows and rows[0] < len(ids):
+        desk.select(ids[rows[0]], 0)
+
+
+def _undo() -> None:
+    event = desk.undo_mine()
+    if event is not None and event.kind.startswith("episode."):
+        desk.select(event.item, 0)
