@@ -39,7 +39,7 @@ class StagnationParams:
     """1 % quantile of V over training successes"""
     value_high: float = 1.0
     """99 % quantile of V over training successes"""
-    window: float = 0.2
+    window: float = 0.3
     """trailing window of slope, range and shortfall, T_med"""
     patience: float = 0.4
     """time without a rise after which a flat value is a plateau, T_med"""
