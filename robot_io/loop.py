@@ -320,7 +320,9 @@ class _Run:
         try:
             if self.recording and not stopped_by_person:
                 self._event("fault", reason=f"{type(error).__name__}: {error}")
-            self._keep(end)
+            kept = self._keep(end)
+            if self.live is not None:
+                self.live.end(self._summary(kept, end, f"{type(error).__name__}: {error}"))
         except Exception as second:
             error.add_note(f"the recording was not finished ({second}); the next start recovers it from its journal")
 

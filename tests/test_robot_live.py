@@ -30,10 +30,16 @@ class Watching:
         self.writer.end(summary)
 
 
-def run(live: Any) -> None:
+def run(live: Any, robot: FakeRobot | None = None) -> None:
     monitor = FakeMonitor(values=[0.25, float("nan")])
     run_episode(
-        FakeRobot(), FakePolicy(), FakeRecorder(), monitor=monitor, max_steps=10, collection="rollout", live=live
+        robot or FakeRobot(),
+        FakePolicy(),
+        FakeRecorder(),
+        monitor=monitor,
+        max_steps=10,
+        collection="rollout",
+        live=live,
     )
 
 
@@ -70,3 +76,10 @@ def test_a_page_that_cannot_be_written_does_not_stop_the_robot(
     with caplog.at_level(logging.WARNING):
         run(LiveWriter(tmp_path, "s1", every_s=0.0))
     assert caplog.text.count("the live page is not written") == 1
+
+
+def test_the_page_says_that_a_run_broke_off(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cable"):
+        run(LiveWriter(tmp_path, "s1"), FakeRobot(raises_at=2))
+    status = json.loads((tmp_path / "live" / "status.json").read_text())
+    assert (status["state"], status["end_reason"], status["fault"]) == ("ended", "fault", "OSError: the cable is out")
