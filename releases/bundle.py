@@ -35,6 +35,8 @@ from releases.manifest import (
     parse_manifest,
 )
 
+PICTURES = (".png",)
+"""plots that a stage keeps beside its model for people; they stay behind"""
 _VERSION = re.compile(r"[0-9a-f]{16,64}")
 _DIRECTORY = re.compile(rf"[0-9a-f]{{{DIRECTORY_DIGITS}}}")
 
@@ -75,7 +77,7 @@ def build(
     """Bundle the models in `parts` (value, trigger, memory, recovery and, where given, policy) as a release.
 
     `parents`, `features` are fields of `manifest.Parents`, `manifest.Features`; `created` (ISO 8601) instead of now.
-    A release that is there already is verified and returned. Raises `DataRefused` for a part that is missing, a file
+    Pictures stay behind. A release that is there already is verified and returned. Raises `DataRefused` for a part that is missing, a file
     that may not be in a release, a link, or a full disk.
     """
     releases = Workspace.open(root).releases
@@ -157,7 +159,7 @@ def _chosen(parts: Mapping[str, Path]) -> Iterator[tuple[Path, str]]:
     """(source file, path in the release) of all parts, in order; refuses what may not be in one."""
     for part in sorted(parts):
         try:
-            paths = sorted(_files(parts[part]))
+            paths = sorted(path for path in _files(parts[part]) if not path.endswith(PICTURES))
             if not paths:
                 raise DataRefused(f"there is no {part} in {parts[part]}; materialize it")
             for path in paths:

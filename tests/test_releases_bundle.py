@@ -161,6 +161,11 @@ def test_what_may_not_be_in_a_release_is_refused(what: str, tmp_path: Path, part
     assert not (tmp_path / "root" / "releases" / ".building").exists()
 
 
+def test_pictures_stay_behind(tmp_path: Path, parts: dict[str, Path], release: Release) -> None:
+    (parts["value"] / "curves.png").write_bytes(b"\x89PNG")
+    assert make_release(tmp_path / "root", parts).version == release.version
+
+
 def test_an_empty_part_is_refused(tmp_path: Path, parts: dict[str, Path]) -> None:
     with pytest.raises(DataRefused, match="no value"):
         make_release(tmp_path / "root", {**parts, "value": tmp_path / "nowhere"})
