@@ -1,0 +1,206 @@
+"""Import: datasets of other programs become episodes, one at a time; what is wrong with one stops none of the others.
+
+Nothing is invented: an outcome, an actor or an action that the source does not name stays unknown or absent, and the
+report says so. The same dataset imported twice adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from episodes.errors import EpisodeFormatError, UsageError
+from episodes.identity import episode_id
+from episodes.record import ActionSource, Episode, Outcome
+from episodes.slug import check_slug, slugify
+from episodes.store import EpisodeStore
+from episodes.validation import Defect, validate
+
+if TYPE_CHECKING:
+    from episodes.formats.source import ImportMapping, Source
+
+FORMATS = ("lerobot_v3", "robosuite_hdf5", "seed_json")
+"""in the order in which they are tried"""
+_LFS = b"version https://git-lfs"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of a dataset."""
+
+    imported: tuple[str, ...]
+    """ids of the new episodes, in the order of the source"""
+    duplicates: tuple[str, ...]
+    """ids that were in the workspace already"""
+    quarantined: tuple[EpisodeFormatError, ...]
+    """one for each episode that was refused: `.file .episode .key .remedy`"""
+    warnings: tuple[str, ...]
+    """one sentence for each class of defect met"""
+
+
+def import_dataset(
+    source: str | PathLike[str],
+    root: str | PathLike[str],
+    *,
+    task: str | None = None,
+    session: str | None = None,
+    mapping: Mapping[str, Any] | str | Path | None = None,
+    format: str | None = None,
+    fps: float | None = None,
+    allow_pickle: bool = False,
+    strict: bool = False,
+) -> ImportReport:
+    """Import the dataset at `source` into the workspace at `root`, one session per task.
+
+    `format` is one of `FORMATS`, detected by default. `fps` overrides the step rate; `mapping` (a dict or JSON file,
+    see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by default the name of
+    the dataset or environment. `allow_pickle` is for pickle formats; no reader here opens one yet. With `strict` the
+    first bad episode raises; otherwise it is quarantined. Raises `EpisodeFormatError` where the dataset as a whole
+    cannot be read, `UsageError` for wrong arguments, `DataRefused` for a full disk or a busy session.
+    """
+    from episodes.formats.source import check_fps, read_mapping
+
+    path = Path(source)
+    if not path.exists():
+        raise UsageError(f"there is no {path}; check the path of the dataset")
+    for what, name in (("task", task), ("session", session)):
+        if name is not None:
+            check_slug(what, name)
+    declared = read_mapping(mapping)
+    with closing(_open(path, format or _detect(path), declared, check_fps(fps))) as opened, ExitStack() as locks:
+        return _Import(EpisodeStore(root), path, task, session, declared, locks, strict).run(opened)
+
+
+@dataclass(slots=True)
+class _Import:
+    """One import under way."""
+
+    store: EpisodeStore
+    path: Path
+    task: str | None
+    session: str | None
+    mapping: ImportMapping
+    locks: ExitStack
+    strict: bool
+    imported: list[str] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
+    quarantined: list[EpisodeFormatError] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
+
+    def run(self, source: Source) -> ImportReport:
+        for name in source.names:
+            try:
+                self._take(name, source.read(name))
+            except EpisodeFormatError as error:
+                if self.strict:
+                    raise
+                self.quarantined.append(error)
+        warnings = [*source.warnings, *self._warnings(len(source.names))]
+        return ImportReport(tuple(self.imported), tuple(self.duplicates), tuple(self.quarantined), tuple(warnings))
+
+    def _take(self, name: str, episode: Episode) -> None:
+        """Check one episode, give it its task and session, and store it."""
+        episode = _declare(episode, self.mapping, self.task)
+        for defect in validate(episode):
+            if defect.severity == "error":
+                raise _refusal(defect, name, episode)
+            self._note(defect.kind, f"{defect.message} (first in {name})")
+        self._note_unknown(episode)
+        known = episode_id(episode)
+        if self.store.contains(known):
+            self.duplicates.append(known)
+        else:
+            self.imported.append(self.store.write(replace(episode, session=self._session_of(episode.task))))
+
+    def _session_of(self, task: str) -> str:
+        """The session of this import and task, locked for as long as the import runs."""
+        if task not in self.sessions:
+            name = self.session or _default_session(self.path, task)
+            if name in self.sessions.values():  # the person named one session and the dataset has a second task
+                name = f"{name}-{task}"[:128]
+            self.locks.enter_context(self.store.writing(name))
+            self.sessions[task] = name
+        return self.sessions[task]
+
+    def _note(self, kind: str, message: str) -> None:
+        self.kinds[kind] += 1
+        self.examples.setdefault(kind, message)
+
+    def _note_unknown(self, episode: Episode) -> None:
+        if episode.success is Outcome.UNKNOWN:
+            remedy = "give outcomes with `regrasp label` or in the app"
+            self._note("outcome", f"the source does not say whether it succeeded, so the outcome is unknown; {remedy}")
+        if np.all(episode.action_source == ActionSource.UNKNOWN):
+            self._note("actor", "the source does not say who acted; say it with action_source in the mapping")
+
+    def _warnings(self, total: int) -> Iterator[str]:
+        for kind, count in self.kinds.items():
+            yield f"{kind} ({count} of {total} episodes): {self.examples[kind]}"
+
+
+def _declare(episode: Episode, mapping: ImportMapping, task: str | None) -> Episode:
+    """What the person says, laid over what the file says."""
+    said = mapping.model_dump(include={"instruction", "robot", "collection", "action_space"}) | {"task": task}
+    if mapping.action_source is not None:
+        code = ActionSource[mapping.action_source.upper()]
+        said["action_source"] = np.full(len(episode), code, np.uint8)
+    return replace(episode, **{name: value for name, value in said.items() if value is not None})
+
+
+def _refusal(defect: Defect, name: str, episode: Episode) -> EpisodeFormatError:
+    from episodes.formats.source import MEND
+
+    file = episode.source_uri.partition("#")[0]
+    return EpisodeFormatError(f"{defect.kind}: {defect.message}", file=file, episode=name, key=defect.key, remedy=MEND)
+
+
+def _default_session(path: Path, task: str) -> str:
+    """A name the same dataset gets each time: its folder, and the file's name where one file is imported."""
+    path = path.resolve()
+    base = slugify(path.name if path.is_dir() else f"{path.parent.name}_{path.stem}")
+    return base if base == task else f"{base[: 127 - len(task)]}-{task}"[:128]
+
+
+def _detect(path: Path) -> str:
+    from episodes.formats import lerobot_v3, robosuite_hdf5, seed_json
+
+    for name, module in zip(FORMATS, (lerobot_v3, robosuite_hdf5, seed_json), strict=True):
+        if module.detect(path):
+            return name
+    raise _unknown_format(path)
+
+
+def _unknown_format(path: Path) -> EpisodeFormatError:
+    """Why nothing reads this, with the two cases that have a remedy of their own."""
+    from episodes.formats.source import starts_with
+
+    what, remedy = (
+        "no format is recognised",
+        f"give a dataset of one of {', '.join(FORMATS)}, or force one with --format",
+    )
+    if path.suffix in (".pkl", ".pickle"):
+        what, remedy = "a pickle can run code when it is opened, so none is read", "convert it to HDF5 first"
+    elif starts_with(path, _LFS):
+        what, remedy = "this is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
+    return EpisodeFormatError(what, file=path.name, remedy=remedy)
+
+
+def _open(path: Path, format: str, mapping: ImportMapping, fps: float | None) -> Source:
+    from episodes.formats.lerobot_v3 import LeRobotV3
+    from episodes.formats.robosuite_hdf5 import RobosuiteHdf5
+    from episodes.formats.seed_json import SeedJson
+
+    readers: dict[str, Any] = dict(zip(FORMATS, (LeRobotV3, RobosuiteHdf5, SeedJson), strict=True))
+    if format not in readers:
+        raise UsageError(f"there is no format {format!r}; the formats are {', '.join(FORMATS)}")
+    opened: Source = readers[format](path, mapping, fps)
+    return opened

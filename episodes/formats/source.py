@@ -1,0 +1,162 @@
+"""What every reader of a foreign format gives, and the few decisions they share: time, actors, places of files.
+
+A reader opens a dataset as a `Source`: its episodes have names and are read one at a time, so that one bad episode
+stops nothing and memory holds one episode.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pydantic
+
+from episodes.errors import DataRefused, EpisodeFormatError, UsageError
+from episodes.images import inspect
+from episodes.record import ActionSource, Array, CameraInfo, Collection, EncodedFrames, Episode, TimeDerivation
+
+MEND = "mend the source, or import without this episode"
+
+
+class Source(Protocol):
+    """An opened dataset. `read` raises `EpisodeFormatError` for an episode that is not what the format says."""
+
+    names: Sequence[str]
+    """the episodes, in the order of the source"""
+    warnings: list[str]
+    """what a person should know of the whole dataset; complete once all episodes were read"""
+
+    def read(self, name: str) -> Episode: ...
+    def close(self) -> None: ...
+
+
+class ImportMapping(pydantic.BaseModel):
+    """What the person who imports says about the data. It wins over what the files say."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    instruction: str | None = None
+    robot: str | None = None
+    collection: Collection | None = None
+    action_source: str | None = None
+    """who acted at every step: policy, recovery, human or hold"""
+    action_space: dict[str, Any] | None = None
+    """names, units, frame, limits"""
+    cameras: dict[str, str] = {}
+    """camera of the source -> name here"""
+
+    @pydantic.field_validator("action_source")
+    @classmethod
+    def _known_source(cls, name: str | None) -> str | None:
+        if name is not None and name.upper() not in ActionSource.__members__:
+            raise ValueError("is none of policy, recovery, human, hold, unknown")
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The step rate of a dataset that has no recorded times."""
+
+    fps: float
+    derivation: TimeDerivation
+
+    @classmethod
+    def choose(cls, asked: float | None, declared: float | None, usual: float) -> Clock:
+        """The rate the person asked for, else the one the source declares, else the format's usual one."""
+        if asked is not None:
+            return cls(asked, "assumed rate")
+        return cls(declared, "declared rate") if declared else cls(usual, "assumed rate")
+
+    def warning(self, asked: float | None) -> list[str]:
+        """What to say where the rate is the format's usual one."""
+        if self.derivation != "assumed rate" or asked is not None:
+            return []
+        return [
+            f"time: the source gives none, so {self.fps:g} steps a second are assumed; give the true rate with --fps"
+        ]
+
+
+def check_fps(fps: float | None) -> float | None:
+    """`fps`, or `UsageError` where it is no rate."""
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise UsageError(f"--fps {fps:g} is not a step rate; give steps per second above zero")
+    return fps
+
+
+def read_mapping(mapping: Mapping[str, Any] | str | Path | None) -> ImportMapping:
+    """The mapping from a dict, a JSON file, or nothing; `UsageError` names the entry that cannot be right."""
+    try:
+        if isinstance(mapping, (str, Path)):
+            return ImportMapping.model_validate_json(Path(mapping).read_bytes())
+        return ImportMapping.model_validate(dict(mapping or {}))
+    except OSError as error:
+        raise UsageError(f"the mapping {mapping} cannot be read ({error.strerror}); check its path") from error
+    except pydantic.ValidationError as error:
+        key, message = first_error(error)
+        known = ", ".join(ImportMapping.model_fields)
+        raise UsageError(f"the import mapping is wrong at {key!r} ({message}); it may hold {known}") from error
+
+
+def first_error(error: pydantic.ValidationError) -> tuple[str, str]:
+    """Where and what the first complaint of pydantic is: ("steps.3.action", "Field required")."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"]
+
+
+def sources_from_flags(flags: Array) -> Array:
+    """(T,) action sources of a flag "a person intervenes at this step": true is HUMAN, false is POLICY."""
+    return np.where(flags, ActionSource.HUMAN, ActionSource.POLICY).astype(np.uint8)
+
+
+def collection_of(source: Array) -> Collection:
+    """A person and something else in one episode is a takeover; of anything else the flags say nothing."""
+    return "takeover" if ActionSource.HUMAN in source and len(np.unique(source)) > 1 else "unknown"
+
+
+def pack_foreign(frames: Iterable[bytes], *, file: str, episode: str, key: str) -> EncodedFrames:
+    """Compressed frames as they are, each decoded once to know that it can be; all of one codec and size."""
+    kept: list[bytes] = []
+    seen = None
+    for t, data in enumerate(frames):
+        try:
+            found = inspect(data)
+        except DataRefused as error:
+            raise EpisodeFormatError(f"frame {t}: {error}", file=file, episode=episode, key=key, remedy=MEND) from error
+        if seen not in (None, found):
+            what = f"frame {t} is {found} where the frames before are {seen}"
+            raise EpisodeFormatError(what, file=file, episode=episode, key=key, remedy=MEND)
+        seen = found
+        kept.append(data)
+    if seen is None:
+        raise EpisodeFormatError("a camera without frames", file=file, episode=episode, key=key, remedy=MEND)
+    return EncodedFrames.pack(kept, *seen)
+
+
+def camera_info(images: Mapping[str, EncodedFrames]) -> dict[str, CameraInfo]:
+    return {name: CameraInfo(height_px=f.height_px, width_px=f.width_px) for name, f in images.items()}
+
+
+def starts_with(path: Path, magic: bytes) -> bool:
+    """True for a file whose first bytes are `magic`."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
+def inside(root: Path, relative: str, *, episode: str, key: str) -> Path:
+    """The file `relative` of the dataset at `root`; a path or link that leaves the dataset is refused."""
+    path = (root / relative).resolve()
+    if not path.is_relative_to(root.resolve()):
+        what = f"{relative!r} leads out of the dataset"
+        raise EpisodeFormatError(
+            what, file=root.name, episode=episode, key=key, remedy="copy the file into the dataset"
+        )
+    if not path.is_file():
+        what = f"the file {relative!r} is missing"
+        raise EpisodeFormatError(what, file=root.name, episode=episode, key=key, remedy="copy the dataset again, whole")
+    return path

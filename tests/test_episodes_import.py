@@ -1,0 +1,168 @@
+"""Import as a whole: formats found, duplicates and refusals counted, what a person says laid over what files say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from episodes.errors import DataRefused, EpisodeFormatError, UsageError
+from episodes.formats import ImportReport, import_dataset
+from episodes.record import ActionSource
+from episodes.store import EpisodeStore
+
+DATA = Path(__file__).parent / "data"
+SEED = DATA / "seed_json"
+
+
+def kinds(report: ImportReport) -> list[str]:
+    return [warning.split(" (")[0].split(":")[0] for warning in report.warnings]
+
+
+def test_a_second_import_adds_nothing(tmp_path: Path) -> None:
+    first = import_dataset(SEED, tmp_path)
+    again = import_dataset(str(SEED), str(tmp_path))
+    assert (len(first.imported), first.duplicates, first.quarantined) == (2, (), ())
+    assert (again.imported, again.duplicates) == ((), first.imported)
+    store = EpisodeStore(tmp_path)
+    assert store.ids() == sorted(first.imported)
+    assert store.sessions() == ["seed_json-ram_insertion"]
+
+
+def test_task_and_session_can_be_named(tmp_path: Path) -> None:
+    import_dataset(SEED, tmp_path, task="ram", session="friday")
+    store = EpisodeStore(tmp_path)
+    assert (store.sessions(), store.tasks()) == (["friday"], ["ram"])
+
+
+def test_one_import_makes_one_session_per_task(tmp_path: Path) -> None:
+    shutil.copytree(SEED, tmp_path / "lab")
+    second = tmp_path / "lab" / "episode_000001" / "episode.json"
+    second.write_text(second.read_text().replace("ram_insertion", "Fold Towel"))
+    import_dataset(tmp_path / "lab", tmp_path / "w")
+    import_dataset(tmp_path / "lab", tmp_path / "named", session="s")
+    assert EpisodeStore(tmp_path / "w").sessions() == ["lab-fold_towel", "lab-ram_insertion"]
+    assert EpisodeStore(tmp_path / "named").sessions() == ["s", "s-fold_towel"]
+
+
+def test_a_bad_episode_is_quarantined_and_the_others_come_in(tmp_path: Path) -> None:
+    shutil.copytree(SEED, tmp_path / "lab")
+    (tmp_path / "lab" / "episode_000000" / "episode.json").write_text('{"task": "x", "steps": [')
+    report = import_dataset(tmp_path / "lab", tmp_path / "w")
+    assert len(report.imported) == 1
+    (refused,) = report.quarantined
+    assert refused.episode == "episode_000000/episode.json"
+    with pytest.raises(EpisodeFormatError):
+        import_dataset(tmp_path / "lab", tmp_path / "w", strict=True)
+
+
+def test_a_defect_that_forbids_use_is_quarantined(tmp_path: Path) -> None:
+    shutil.copytree(SEED, tmp_path / "lab")
+    for file in (tmp_path / "lab").rglob("episode.json"):
+        seed = json.loads(file.read_text())
+        seed["steps"][2]["ee_pose"][6] = 0
+        file.write_text(json.dumps(seed))
+    report = import_dataset(tmp_path / "lab", tmp_path / "w")
+    assert report.imported == ()
+    assert {error.key for error in report.quarantined} == {"ee_pose"}
+    assert "quaternion_norm" in str(report.quarantined[0])
+    assert not (tmp_path / "w").exists()
+
+
+def test_what_a_person_says_wins(tmp_path: Path) -> None:
+    said = {
+        "instruction": "Push",
+        "robot": "ur5e",
+        "collection": "demo",
+        "action_source": "human",
+        "action_space": {"units": ["m"] * 7},
+        "cameras": {"wrist": "hand"},
+    }
+    (tmp_path / "mapping.json").write_text(json.dumps(said))
+    by_dict = import_dataset(SEED, tmp_path / "a", mapping=said)
+    by_file = import_dataset(SEED, tmp_path / "b", mapping=tmp_path / "mapping.json")
+    assert by_dict.imported == by_file.imported
+    assert "action_units" not in kinds(by_dict)
+    episode = EpisodeStore(tmp_path / "a").read(by_dict.imported[0])
+    assert (episode.instruction, episode.robot, episode.collection) == ("Push", "ur5e", "demo")
+    assert set(episode.action_source) == {ActionSource.HUMAN}
+    assert sorted(episode.images) == ["hand", "third"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "says"),
+    [({"colour": "red"}, "colour"), ({"action_source": "me"}, "policy, recovery"), ("missing.json", "cannot be read")],
+)
+def test_a_wrong_mapping_is_refused(tmp_path: Path, mapping: object, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        import_dataset(SEED, tmp_path, mapping=mapping)  # type: ignore[arg-type]
+
+
+def test_the_rate_is_assumed_with_a_warning_or_given(tmp_path: Path) -> None:
+    assumed = import_dataset(SEED, tmp_path / "a")
+    given = import_dataset(SEED, tmp_path / "b", fps=4)
+    assert ("time" in kinds(assumed), "time" in kinds(given)) == (True, False)
+    slow = EpisodeStore(tmp_path / "b").read(given.imported[0])
+    assert (slow.fps, slow.time_derivation, slow.time_s[-1]) == (4, "assumed rate", 1.25)
+    assert EpisodeStore(tmp_path / "a").read(assumed.imported[0]).fps == 10
+    for rate in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="--fps"):
+            import_dataset(SEED, tmp_path / "c", fps=rate)
+
+
+def foreign(tmp_path: Path, name: str, data: bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("x.csv", b"a,b\n", "no format is recognised"),
+        ("x.pkl", b"\x80\x04.", "a pickle can run code"),
+        ("x.hdf5", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("x.hdf5", b"\x89HDF\r\n\x1a\nrest", "cannot be read"),
+        ("x.json", b'{"steps": {}}', "no format is recognised"),
+    ],
+)
+def test_foreign_files_are_refused_in_one_sentence(tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    with pytest.raises(EpisodeFormatError, match=says) as caught:
+        import_dataset(foreign(tmp_path, name, data), tmp_path / "w", allow_pickle=True)
+    assert caught.value.file == name
+    assert not (tmp_path / "w").exists()
+
+
+def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no"):
+        import_dataset(tmp_path / "nothing", tmp_path)
+    with pytest.raises(UsageError, match="the formats are"):
+        import_dataset(SEED, tmp_path, format="zarr")
+    for name in ({"task": "../x"}, {"session": "A"}):
+        with pytest.raises(UsageError, match="is not a name"):
+            import_dataset(SEED, tmp_path, **name)  # type: ignore[arg-type]
+
+
+def test_a_busy_session_stops_the_import(tmp_path: Path) -> None:
+    with EpisodeStore(tmp_path).writing("friday"), pytest.raises(DataRefused, match="is being written by"):
+        import_dataset(SEED, tmp_path, session="friday")
+
+
+def test_no_path_of_this_machine_is_stored(tmp_path: Path) -> None:
+    report = import_dataset(SEED, tmp_path)
+    uri = EpisodeStore(tmp_path).attributes(report.imported[0])["source_uri"]
+    assert uri == "seed_json/episode_000000/episode.json"
+    for path in (tmp_path / "episodes").rglob("*.h5"):
+        assert str(DATA).encode() not in path.read_bytes()
+
+
+def test_imported_arrays_are_the_sources(tmp_path: Path) -> None:
+    report = import_dataset(SEED, tmp_path)
+    seed = json.loads((SEED / "episode_000000" / "episode.json").read_text())
+    episode = EpisodeStore(tmp_path).read(report.imported[0])
+    want = np.array([step["action"] for step in seed["steps"]], np.float32)
+    assert episode.executed_action is not None
+    np.testing.assert_array_equal(episode.executed_action, want)
