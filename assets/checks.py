@@ -1,0 +1,179 @@
+"""What must hold before anything is built on a stage: pure functions from figures and tables to one line each.
+
+A line that does not pass says what was found, what is asked for, and what to do. Severity `error` blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from assets.manifest import CheckResult
+from audits.freeze import Freeze
+from audits.log import AuditLog
+from episodes.errors import IntegrityError
+from episodes.record import ActionSource
+from episodes.workspace import Workspace
+
+if TYPE_CHECKING:
+    from models.evaluation import Measured, ValueReport
+    from models.memory import RecoveryMemory
+
+MIN_VOC = 0.82
+"""mean value-order correlation of all unaided successes, out of fold; models that failed in use lie below"""
+MIN_AUROC = 0.80
+"""of W, success against failure"""
+MAX_LABEL_RATE = 0.30
+"""share of the steps of unaided successes that a rule may call stagnation"""
+MIN_ALIGNED = 0.50
+"""share of takeovers that a stagnation label precedes"""
+MIN_TAKEOVERS = 5
+"""fewer say nothing about alignment, nor whether the intervention flag is dead"""
+ALIGNED_WITHIN_S = 3.0
+"""a label that touches this last stretch before the takeover is aligned"""
+
+
+def readable(validated: pl.DataFrame) -> CheckResult:
+    """At least one episode of the session can be used."""
+    broken = validated.filter(pl.col("errors") > 0)
+    passed = len(broken) < len(validated)
+    sentence = f"{len(validated) - len(broken)} of {len(validated)} episodes can be used"
+    if len(broken):
+        first = broken.row(0, named=True)
+        sentence += f"; {first['episode_id']}: {first['first_defect']}"
+    if not passed:
+        sentence += "; record or import the session again"
+    return CheckResult(name="readable", passed=passed, sentence=sentence, figures={"refused": len(broken)})
+
+
+def intervention_flag(validated: pl.DataFrame) -> CheckResult:
+    """In a session with takeovers some steps are the person's and some are not."""
+    takeovers = validated.filter(pl.col("collection") == "takeover")
+    steps, human = takeovers["steps"].sum(), takeovers["human_steps"].sum()
+    constant = len(takeovers) >= MIN_TAKEOVERS and human in (0, steps)
+    who = "never" if human == 0 else "always"
+    sentence = (
+        f"the person is {who} in control in {len(takeovers)} takeover episodes, so the intervention flag says nothing; "
+        "check the teleoperation device, or import with a --mapping that names the flag"
+        if constant
+        else f"the person drives {human} of {steps} steps of {len(takeovers)} takeover episodes"
+    )
+    return CheckResult(name="intervention_flag", passed=not constant, sentence=sentence)
+
+
+def no_leakage(split: pl.DataFrame) -> CheckResult:
+    """No trajectory is in two splits, under whatever name it was imported."""
+    splits = split.group_by("group_id").agg(pl.col("split").n_unique().alias("splits"))
+    leaks = splits.filter(pl.col("splits") > 1)
+    sentence = f"{len(splits)} trajectories, each in one split"
+    if len(leaks):
+        sentence = (
+            f"{len(leaks)} trajectories are in more than one split, the first is group {leaks['group_id'][0]}; "
+            "split.parquet was edited, restore it from a copy"
+        )
+    return CheckResult(name="no_leakage", passed=leaks.is_empty(), sentence=sentence)
+
+
+def freeze_stands(name: str, kind: str, made: Freeze | None, workspace: Workspace) -> CheckResult:
+    """There is a freeze and the log it came from is whole. Without one: a warning, not a stop."""
+    if made is None:
+        read = "the outcomes as recorded" if kind == "episodes" else "the labels as mined"
+        sentence = f"no {kind} freeze, so training reads {read}; make one with `regrasp audit freeze {kind} NAME`"
+        return CheckResult(name=name, passed=False, severity="warning", sentence=sentence)
+    try:
+        AuditLog(workspace.audits).verify(head=(made.head_seq, made.head_hash))
+    except IntegrityError as error:
+        return CheckResult(name=name, passed=False, sentence=f"freeze {made.name} cannot be trusted: {error}")
+    sentence = f"freeze {made.name} with {made.count} decisions, log head {made.head_seq} {made.head_hash[:12]}"
+    return CheckResult(name=name, passed=True, sentence=sentence, figures={"freeze": made.name, "count": made.count})
+
+
+def outcomes_known(outcomes: Sequence[bool | None]) -> CheckResult:
+    """There are outcomes to learn from; the value's training refuses without, and says where to give them."""
+    known = sum(outcome is not None for outcome in outcomes)
+    sentence = f"{known} of {len(outcomes)} usable episodes have a known outcome"
+    return CheckResult(name="outcomes_known", passed=known > 0, sentence=sentence)
+
+
+def value_calibration(report: ValueReport) -> CheckResult:
+    """V rises along successes and W tells them from failures, judged by nets that did not see the episode.
+
+    A constant model has VOC 0 and fails. Without a failure there is no AUROC, and VOC alone decides.
+    """
+    wanting = [
+        f"{name} is {_told(figure)}, at least {least:g} is asked for"
+        for name, figure, least in (
+            ("VOC of V on unaided successes", report.voc_all, MIN_VOC),
+            ("AUROC of W", report.success_auroc, MIN_AUROC),
+        )
+        if figure.value < least
+    ]
+    if not report.voc_all.n:
+        wanting.append("no unaided success is there to judge V on")
+    told = f"VOC of V {_told(report.voc_all)}, AUROC of W {_told(report.success_auroc)}, out of fold"
+    sentence = f"{'; '.join(wanting)}; correct outcomes, collect more episodes or train longer" if wanting else told
+    return CheckResult(name="calibration", passed=not wanting, sentence=sentence, figures=figures(report))
+
+
+def figures(report: object) -> dict[str, float | int | None]:
+    """Every figure of a report of `Measured`, with its n; undefined is None."""
+    out: dict[str, float | int | None] = {}
+    for name in report.__slots__:  # type: ignore[attr-defined]
+        measured: Measured = getattr(report, name)
+        out[name.replace("_", " ")] = None if math.isnan(measured.value) else round(measured.value, 4)
+        out[f"{name.replace('_', ' ')}, n"] = measured.n
+    return out
+
+
+def _told(figure: Measured) -> str:
+    if math.isnan(figure.value):
+        return f"undefined (n {figure.n})"
+    return f"{figure.value:.2f} ({figure.lo:.2f} to {figure.hi:.2f}, n {figure.n})"
+
+
+def label_rates(rates: Mapping[str, float], trained: str = "stagnation") -> CheckResult:
+    """The rule that training reads leaves successes alone; what the published rules do is told beside it."""
+    passed = not rates[trained] > MAX_LABEL_RATE
+    told = ", ".join(f"{rule} {rate:.1%}" for rule, rate in rates.items())
+    sentence = f"share of the steps of unaided successes: {told}"
+    if not passed:
+        sentence += f"; {trained} may have {MAX_LABEL_RATE:.0%}, so it says nothing: look at the value curves"
+    return CheckResult(name="label_rates", passed=passed, sentence=sentence, figures=dict(rates))
+
+
+def takeover_alignment(aligned: int, takeovers: int) -> CheckResult:
+    """People took over where the labels say that the robot was stuck."""
+    judged = takeovers >= MIN_TAKEOVERS
+    passed = not judged or aligned >= MIN_ALIGNED * takeovers
+    sentence = f"{aligned} of {takeovers} takeovers come within {ALIGNED_WITHIN_S:g} s of a stagnation label"
+    if not judged:
+        sentence += f" (fewer than {MIN_TAKEOVERS} are not judged)"
+    if not passed:
+        sentence += "; look at the page Trigger labels, the value or the takeovers are wrong"
+    figures = {"aligned": aligned, "takeovers": takeovers}
+    return CheckResult(name="takeover_alignment", passed=passed, sentence=sentence, figures=figures)
+
+
+def memory_valid(memory: RecoveryMemory, test: set[str]) -> CheckResult:
+    """Something is remembered, no test episode is, and every goal is better than the state it is found from."""
+    leaked = sorted({item.episode_id for item in memory.items} & test)
+    worse = [item.item_id for item in memory.items if not item.goal_value > item.value]
+    sentence = f"{len(memory)} items, each goal better than its start, {len(memory.removed)} taken out by people"
+    if not len(memory):
+        sentence = "the memory is empty; record takeovers or successes with `regrasp collect`"
+    elif leaked:
+        sentence = f"test episode {leaked[0]} is remembered; materialize memory/recovery again"
+    elif worse:
+        sentence = f"{len(worse)} goals are no better than their start, the first is {worse[0]}; look at the value"
+    passed = bool(len(memory)) and not leaked and not worse
+    figures = {"items": len(memory), "removed": len(memory.removed), "worse": len(worse), "leaked": len(leaked)}
+    return CheckResult(name="memory_valid", passed=passed, sentence=sentence, figures=figures)
+
+
+def takeovers(source: pl.Series) -> list[int]:
+    """Steps at which a person took over from the policy or a recovery."""
+    robots = source.is_in([ActionSource.POLICY, ActionSource.RECOVERY])
+    return ((source == ActionSource.HUMAN) & robots.shift(1, fill_value=False)).arg_true().to_list()

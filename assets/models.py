@@ -1,0 +1,55 @@
+"""What acts on the robot: the base policy, the intervention model with its trigger, the recovery policy."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from assets import inputs
+from assets.graph import stage
+from assets.making import Made, Work
+from assets.manifest import CheckResult
+
+
+@stage("models/policy")
+def policy(work: Work) -> Made:
+    """Clone the complete demonstrations, whatever their split: nothing is judged on them."""
+    from models.policy import fit_policy
+
+    demonstrations = inputs.decided(work)
+    fitted = fit_policy(demonstrations, work.config("policy"), progress=work.progress)
+    told = {"model": fitted.save(work.out), "demonstrations": len(demonstrations)}
+    return Made(metadata=told)
+
+
+@stage("models/intervention")
+def intervention(work: Work) -> Made:
+    """Train on the audited labels, then calibrate the trigger on the policy's own unaided successes."""
+    from models.intervention import fit_intervention
+    from models.labelling import trained_labels
+    from models.trigger import fit_trigger
+
+    episodes, value = inputs.episodes(work), inputs.value_model(work)
+    audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
+    labels = trained_labels(audited, {episode.episode_id: len(episode) for episode in episodes})
+    value_hash = inputs.value_hash(work)
+    fitted = fit_intervention(
+        episodes, labels, value, work.config("intervention"), value_hash=value_hash, progress=work.progress
+    )
+    model_hash = fitted.save(work.out)
+    trigger = fit_trigger(episodes, value, fitted, work.config("trigger"), intervention_hash=model_hash)
+    trigger.save(work.out)
+    sentence = f"{trigger.calibration_episodes} unaided successes, {trigger.alarm_rate:.1%} of them alarmed"
+    told = {"model": model_hash, "threshold": trigger.threshold, "alarm rate": trigger.alarm_rate}
+    return Made(
+        metadata=told | {"calibrated on": trigger.calibration_episodes, "audited intervals": len(audited)},
+        checks=(CheckResult(name="calibrated", passed=True, sentence=sentence),),
+    )
+
+
+@stage("models/recovery")
+def recovery(work: Work) -> Made:
+    """Clone what people did while they drove, towards where they came to."""
+    from models.recovery import fit_recovery
+
+    fitted = fit_recovery(inputs.episodes(work), work.config("recovery"), progress=work.progress)
+    return Made(metadata={"model": fitted.save(work.out)})

@@ -1,0 +1,67 @@
+"""Small pictures for the metadata of an asset: a few kilobytes of PNG each, drawn without a display."""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from episodes.record import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE_IN, DPI = (4.8, 2.4), 72
+SUCCESS, FAILURE, OTHER = "#1b7f4d", "#b3261e", "#5f6b7a"
+
+
+def curves(groups: Mapping[str, Sequence[Array]], ylabel: str) -> bytes:
+    """Curves (T,) over the share of the episode that is over, thin lines, one colour a group."""
+
+    def draw(axes: Axes) -> None:
+        colours = {"success": SUCCESS, "failure": FAILURE}
+        for name, lines in groups.items():
+            colour = colours.get(name, OTHER)
+            for line in lines:
+                axes.plot(np.linspace(0, 1, len(line)), line, color=colour, alpha=0.35, linewidth=0.8)
+            axes.plot([], [], color=colour, label=f"{name} ({len(lines)})")
+        axes.set_xlabel("share of the episode")
+        axes.set_ylabel(ylabel)
+        axes.legend(frameon=False, fontsize=7)
+
+    return _png(draw)
+
+
+def bars(heights: Mapping[str, float], ylabel: str, limit: float | None = None) -> bytes:
+    """One bar a name, with a dashed line at `limit`."""
+
+    def draw(axes: Axes) -> None:
+        axes.bar(list(heights), list(heights.values()), color=OTHER, width=0.6)
+        if limit is not None:
+            axes.axhline(limit, color=FAILURE, linestyle="--", linewidth=0.8)
+        axes.set_ylabel(ylabel)
+        axes.tick_params(axis="x", labelrotation=15)
+
+    return _png(draw)
+
+
+def markdown(png: bytes) -> str:
+    """A picture as Markdown that carries its bytes."""
+    return f"![](data:image/png;base64,{b64encode(png).decode()})"
+
+
+def _png(draw: object) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE_IN, dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    draw(axes)  # type: ignore[operator]
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()

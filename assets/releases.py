@@ -1,0 +1,117 @@
+"""The release candidate, made here; and the champions, which people make: the graph only observes the ledger."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets import inputs
+from assets.graph import stage
+from assets.making import Made, Maker, Work
+from assets.manifest import Manifest, read_manifest
+from assets.stages import STAGE
+from assets.versions import hashed, upstream
+from episodes.workspace import Workspace
+
+PARTS = {
+    "value": ("values/model", ()),
+    "trigger": ("models/intervention", ()),
+    "memory": ("memory/recovery", ("pairs.parquet",)),
+    "recovery": ("models/recovery", ()),
+    "policy": ("models/policy", ()),
+}
+"""part of a release -> the stage it comes from, and which of its files are for people only"""
+
+
+@stage("releases/candidate")
+def candidate(work: Work) -> Made:
+    """Bundle what a robot needs. The same models give the same release: its date is theirs."""
+    from releases.bundle import build
+
+    made = {
+        dep.key: read_manifest(work.workspace, dep, of) for dep, of in upstream(work.snapshot, work.stage, work.task)
+    }
+    parts = _staged(work, {key: manifest for key, manifest in made.items() if manifest is not None})
+    release = build(
+        work.workspace.root,
+        work.task,
+        parts=parts,
+        parents=_parents(work, made),
+        evaluation=json.loads((work.upstream("reports/offline") / "report.json").read_text()),
+        features=_features(work),
+        created=max(manifest.created for manifest in made.values() if manifest),
+    )
+    shutil.rmtree(work.out / "parts")
+    (work.out / "release.json").write_text(json.dumps({"version": release.version}))
+    told = {"version": release.version, "files": len(release.manifest.files), "parts": ", ".join(parts)}
+    return Made(metadata=told, elsewhere=(release.directory,))
+
+
+def _staged(work: Work, made: dict[str, Manifest]) -> dict[str, Path]:
+    """Copies of what the models saved, without pictures, manifests and tables for people."""
+    parts = {}
+    for part, (key, without) in PARTS.items():
+        if key in made:
+            parts[part] = work.out / "parts" / part
+            parts[part].mkdir(parents=True)
+            for name in made[key].files:
+                path = work.workspace.root / name
+                if path.suffix != ".png" and path.name not in without:
+                    shutil.copyfile(path, parts[part] / path.name)
+    return parts
+
+
+def _parents(work: Work, made: dict[str, Manifest | None]) -> dict[str, Any]:
+    names = {kind: freeze.name if freeze else None for kind, freeze in work.snapshot.freezes.items()}
+    return {
+        "data_versions": {key: manifest.data_version for key, manifest in made.items() if manifest},
+        "episode_freeze": names["episodes"],
+        "label_freeze": names["labels"],
+        "value_model": inputs.value_hash(work),
+    }
+
+
+def _features(work: Work) -> dict[str, Any]:
+    """What the models read and write, as the robot of the recordings declared it."""
+    cameras = inputs.value_model(work).config.cameras
+    first = inputs.episodes(work)[0].episode_id
+    episode = work.store.read(first, images=False)
+    return {
+        "proprio_names": episode.proprio_names,
+        "proprio_units": episode.proprio_units,
+        "cameras": cameras,
+        "image_px": episode.cameras[cameras[0]].height_px if cameras else 0,
+        "fps": episode.fps,
+        "action_space": dict(episode.action_space),
+    }
+
+
+CHAMPION = dg.AssetSpec(
+    ["releases", "champion"],
+    deps=[STAGE["releases/candidate"].path],
+    group_name="releases",
+    description="What people promoted: the release that runs each task on each robot profile.",
+    kinds={"ledger"},
+)
+
+
+def _observed() -> dg.AssetsDefinition:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.multi_observable_source_asset(specs=[CHAMPION], name="champion")(_champions)
+
+
+def _champions(context: dg.AssetExecutionContext, maker: dg.ResourceParam[Maker]) -> dg.ObserveResult:
+    """Read the ledger; moving the alias is for people, in `regrasp release promote`."""
+    from releases.ledger import champion, history
+
+    root = Workspace.open(maker.root).root
+    places = sorted({(move.profile, move.task) for move in history(root)})
+    standing = {f"{task} on {profile}": champion(root, profile, task) or "none" for profile, task in places}
+    return dg.ObserveResult(metadata=standing, data_version=dg.DataVersion(hashed(standing)))
+
+
+champions = _observed()

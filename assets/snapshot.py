@@ -1,0 +1,81 @@
+"""A workspace at one moment, as far as versions depend on it: episode ids, freezes and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from assets.manifest import FrozenBy
+from assets.settings import Settings, read_settings
+from assets.stages import PartitionKind, Stage
+from audits.freeze import Freeze, latest
+from audits.log import AuditLog
+from episodes.store import EpisodeStore
+from episodes.workspace import Workspace
+
+FREEZE_KINDS = ("episodes", "labels", "pairs")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What there is to make things of. Taking one reads directories and one attribute a session, no arrays."""
+
+    workspace: Workspace
+    store: EpisodeStore
+    ids: Mapping[str, tuple[str, ...]]
+    """session -> sorted episode ids"""
+    task_of: Mapping[str, str]
+    """session -> task"""
+    freezes: Mapping[str, Freeze | None]
+    settings: Settings
+
+    @classmethod
+    def take(cls, workspace: Workspace) -> Snapshot:
+        """Look at the workspace now."""
+        store = EpisodeStore(workspace.root)
+        task_of = {session: task for task in store.tasks() for session in store.sessions(task)}
+        ids = {session: tuple(store.ids(session=session)) for session in sorted(task_of)}
+        return cls(workspace, store, ids, task_of, _latest_freezes(workspace), read_settings(workspace))
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.task_of.values())))
+
+    def sessions(self, task: str) -> list[str]:
+        """The sessions of a task, sorted."""
+        return [session for session in self.ids if self.task_of[session] == task]
+
+    def partitions(self, kind: PartitionKind) -> tuple[str, ...]:
+        """All partitions of a kind, sorted."""
+        return tuple(self.ids) if kind == "session" else self.tasks
+
+    def task(self, kind: PartitionKind, partition: str) -> str:
+        """The task a partition belongs to."""
+        return self.task_of[partition] if kind == "session" else partition
+
+    def episodes(self, kind: PartitionKind, partition: str) -> list[str]:
+        """The ids of a partition's episodes, sorted."""
+        sessions = [partition] if kind == "session" else self.sessions(partition)
+        return sorted(episode_id for session in sessions for episode_id in self.ids[session])
+
+    def collected(self, task: str, collection: str) -> list[str]:
+        """The ids of a task's episodes that were collected like this."""
+        ids = self.episodes("task", task)
+        return [episode_id for episode_id in ids if self.store.attributes(episode_id)["collection"] == collection]
+
+    def applies(self, stage: Stage, partition: str) -> bool:
+        """False where the stage has nothing to read: no demonstrations, no base policy."""
+        return not stage.collection or bool(self.collected(partition, stage.collection))
+
+    def frozen_by(self, stage: Stage) -> FrozenBy | None:
+        """The freeze the stage reads, as a manifest names it."""
+        made = self.freezes.get(stage.freeze or "")
+        return None if made is None else FrozenBy(**{name: getattr(made, name) for name in FrozenBy.model_fields})
+
+
+def _latest_freezes(workspace: Workspace) -> dict[str, Freeze | None]:
+    if not workspace.audits.exists():
+        return dict.fromkeys(FREEZE_KINDS)
+    log = AuditLog(workspace.audits)
+    return {kind: latest(log, kind) for kind in FREEZE_KINDS}

@@ -1,0 +1,25 @@
+"""The code location of Dagster: every asset, its checks, the resource, the executor, the sensor."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets import episodes, labels, memory, models, releases, reports, triggers, values
+from assets.making import Maker
+from pipelines.resources import workspace_root
+from pipelines.sensors import what_is_stale
+
+ASSETS = dg.load_assets_from_modules([episodes, values, labels, models, triggers, memory, reports, releases])
+
+
+def definitions(maker: Maker) -> dg.Definitions:
+    """The graph over one workspace."""
+    return dg.Definitions(
+        assets=ASSETS,
+        resources={"maker": maker},
+        executor=dg.in_process_executor,
+        sensors=[what_is_stale],
+    )
+
+
+defs = definitions(Maker(workspace_root()))

@@ -1,0 +1,196 @@
+"""Bring up to date what is stale, in as few Dagster runs as possible, and say why it was stale.
+
+What is stale is told by our own versions (`assets.versions`); Dagster runs it, records it and shows it. A failed check
+stops what reads the stage, not the other tasks; when all is done that can be done the first failed line is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from assets.making import Maker
+from assets.snapshot import Snapshot
+from assets.stages import STAGE
+from assets.versions import Stale, Survey, survey, upstream
+from episodes.errors import GateNotMet, UsageError
+from episodes.workspace import Workspace
+from pipelines.plan import Batch, batches, passes, reach
+from pipelines.resources import dagster_instance, register_partitions
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, JobDefinition
+    from rich.progress import Progress, TaskID
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which stages and partitions a call is about."""
+
+    keys: frozenset[str]
+    task: str | None = None
+
+    @classmethod
+    def of(cls, workspace: Workspace, targets: Collection[str], task: str | None, *, only: bool) -> Scope:
+        """The scope of these names; `UsageError` for one that there is not."""
+        unknown = sorted(set(targets) - set(STAGE))
+        if unknown:
+            raise UsageError(f"there is no asset {unknown[0]!r}; there are {', '.join(STAGE)}")
+        tasks = Snapshot.take(workspace).tasks
+        if task is not None and task not in tasks:
+            raise UsageError(f"there is no task {task!r} in {workspace.root}; there are: {', '.join(tasks) or 'none'}")
+        return cls(keys=frozenset(reach(targets, only=only)), task=task)
+
+    def holds(self, found: Survey, key: str, partition: str) -> bool:
+        return key in self.keys and self.task in (None, found.snapshot.task(STAGE[key].partition, partition))
+
+    def stale(self, found: Survey) -> list[Stale]:
+        """What is stale in it, in topological order."""
+        return [one for one in found.stale if self.holds(found, one.stage.key, one.partition)]
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What a call of `materialize` did."""
+
+    made: list[tuple[str, str]] = field(default_factory=list)
+    """stage key and partition, in order"""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """stage key -> time spent in it"""
+    causes: dict[str, list[str]] = field(default_factory=dict)
+    """first cause in words -> keys of the stages it made stale"""
+    runs: int = 0
+    total_s: float = 0.0
+
+
+def materialize(
+    workspace: Workspace,
+    targets: Collection[str] = (),
+    *,
+    task: str | None = None,
+    only: bool = False,
+    say: Say = print,
+    show_progress: bool = True,
+) -> Report:
+    """Make everything stale, or what is stale of `targets` (stage keys) and of all they read.
+
+    `only` leaves what they read as it is. Raises `GateNotMet` naming the first failed check, and what a stage raised.
+    """
+    started, report = perf_counter(), Report()
+    scope = Scope.of(workspace, targets, task, only=only)
+    found = survey(Snapshot.take(workspace))
+    stale = scope.stale(found)
+    report.causes = causes(stale)
+    if stale:
+        say(f"{len(stale)} of {found.total} are stale")
+        for cause, keys in report.causes.items():
+            say(f"  {cause} -> {', '.join(keys)}")
+        _make_all(workspace, scope, report, len(stale), show_progress=show_progress)
+        found = survey(Snapshot.take(workspace))
+    report.total_s = perf_counter() - started
+    _raise_blocked(found, scope)
+    say(f"{len(report.made)} made in {report.total_s:.1f} s" if stale else f"nothing to do, {found.total} up to date")
+    return report
+
+
+def causes(stale: Sequence[Stale]) -> dict[str, list[str]]:
+    """Each first cause with the keys of the stages it made stale, in order."""
+    out: dict[str, list[str]] = {}
+    for one in stale:
+        for cause in one.causes:
+            keys = out.setdefault(cause, [])
+            if one.stage.key not in keys:
+                keys.append(one.stage.key)
+    return out
+
+
+def _make_all(workspace: Workspace, scope: Scope, report: Report, total: int, *, show_progress: bool) -> None:
+    """Pass by pass: what one pass made is there when the next one looks at what is stale."""
+    from pipelines.definitions import definitions
+
+    with _bars(total, show_progress) as bars, dagster_instance(workspace) as instance:
+        maker = Maker(workspace.root, progress=bars.inner, on_stage=bars.stage)
+        job = definitions(maker).resolve_implicit_global_asset_job_def()
+        for stages in passes():
+            found = survey(Snapshot.take(workspace))
+            register_partitions(instance, found.snapshot)
+            stale = [one for one in scope.stale(found) if one.stage in stages and not waits(found, one)]
+            order = instance.get_dynamic_partitions(stages[0].partition)
+            for batch in batches(stale, stages, order):
+                report.runs += 1
+                _run(job, instance, maker, batch)
+    report.made = [(key, partition) for key, partition, _ in maker.made]
+    for key, _, seconds in maker.made:
+        report.seconds[key] = report.seconds.get(key, 0.0) + seconds
+
+
+def waits(found: Survey, stale: Stale) -> bool:
+    """True where a check stopped something that it reads, directly or not."""
+    read = [(dep.key, of) for dep, of in upstream(found.snapshot, stale.stage, stale.partition)]
+    if any(place in found.blocked for place in read):
+        return True
+    waiting = {(one.stage.key, one.partition): one for one in found.stale}
+    return any(waits(found, waiting[place]) for place in read if place in waiting)
+
+
+def _run(job: JobDefinition, instance: DagsterInstance, maker: Maker, batch: Batch) -> None:
+    """One Dagster run; what a stage raised is raised here in its own words."""
+    import dagster as dg
+
+    first, last = batch.partitions[0], batch.partitions[-1]
+    span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    result = job.execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        instance=instance,
+        asset_selection=[dg.AssetKey(stage.path) for stage in batch.stages],
+        partition_key=first if first == last else None,
+        tags=None if first == last else span,
+        raise_on_error=False,
+    )
+    if maker.error is not None:
+        raise maker.error
+    stopped = any((stage, partition) in maker.refused for stage in batch.stages for partition in batch.partitions)
+    if not result.success and not stopped:
+        raise RuntimeError(f"Dagster run {result.run_id} failed outside our stages; see its log with `regrasp ui`")
+
+
+def _raise_blocked(found: Survey, scope: Scope) -> None:
+    lines = [
+        f"{key} of {partition} did not pass {manifest.blocked_by.name}: {manifest.blocked_by.sentence}"
+        for (key, partition), manifest in found.blocked.items()
+        if scope.holds(found, key, partition) and manifest.blocked_by
+    ]
+    if lines:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise GateNotMet(lines[0] + more)
+
+
+@dataclass(slots=True)
+class _Bars:
+    """Two progress bars: stages of this call, and the long work inside one stage."""
+
+    progress: Progress
+    overall: TaskID
+    within: TaskID
+
+    def stage(self, key: str, partition: str, *, done: bool) -> None:
+        self.progress.update(self.overall, description=f"{key} {partition}", advance=int(done))
+        self.progress.update(self.within, visible=False)
+
+    def inner(self, what: str, done: int, total: int) -> None:
+        self.progress.update(self.within, description=f"  {what}", completed=done, total=total, visible=done < total)
+
+
+@contextmanager
+def _bars(total: int, show: bool) -> Iterator[_Bars]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not show, transient=True) as progress:
+        yield _Bars(progress, progress.add_task("", total=total), progress.add_task("", visible=False))

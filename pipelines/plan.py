@@ -1,0 +1,64 @@
+"""From what is stale to as few runs as possible.
+
+A run has partitions of one kind, so consecutive stages of a kind go together: for a task with everything stale that is
+six runs. Partitions with the same stale stages that lie next to each other go into one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from assets.stages import STAGES, Stage
+from assets.versions import Stale, Survey, upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Stages to be made in one run, in order, for neighbouring partitions."""
+
+    stages: tuple[Stage, ...]
+    partitions: tuple[str, ...]
+
+
+def passes() -> list[tuple[Stage, ...]]:
+    """Consecutive stages of one kind of partition, in topological order."""
+    return [tuple(group) for _, group in groupby(STAGES, key=lambda stage: stage.partition)]
+
+
+def batches(stale: Sequence[Stale], stages: Sequence[Stage], order: Sequence[str]) -> list[Batch]:
+    """The runs that make what is stale among `stages`; `order` is how Dagster numbers the partitions.
+
+    Tasks never share a run: one that is refused must not stop another.
+    """
+    todo = {p: tuple(s.stage for s in stale if s.partition == p and s.stage in stages) for p in order}
+    if not stages or stages[0].partition == "task":
+        return [Batch(found, (p,)) for p, found in todo.items() if found]
+    runs = groupby(order, key=lambda p: todo[p])
+    return [Batch(found, tuple(neighbours)) for found, neighbours in runs if found]
+
+
+def reach(targets: Collection[str], *, only: bool) -> set[str]:
+    """Keys of the named stages (all, without names) and, unless `only`, of all they read."""
+    wanted = set(targets) or {stage.key for stage in STAGES}
+    for stage in () if only else reversed(STAGES):
+        if stage.key in wanted:
+            wanted |= set(stage.deps)
+    return wanted
+
+
+def ready(found: Survey) -> Iterator[Batch]:
+    """One batch a partition, of the stages whose every stale input is in the batch before them."""
+    stale = {(s.stage.key, s.partition) for s in found.stale}
+    for kind in ("session", "task"):
+        for partition in found.snapshot.partitions(kind):  # type: ignore[arg-type]
+            chosen: list[Stage] = []
+            for s in found.stale:
+                if s.stage.partition == kind and s.partition == partition:
+                    read = {(dep.key, of) for dep, of in upstream(found.snapshot, s.stage, partition)}
+                    own = {(stage.key, partition) for stage in chosen}
+                    if not (read & stale) - own and not read & set(found.blocked):
+                        chosen.append(s.stage)
+            if chosen:
+                yield Batch(tuple(chosen), (partition,))
