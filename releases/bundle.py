@@ -77,8 +77,8 @@ def build(
     """Bundle the models in `parts` (value, trigger, memory, recovery and, where given, policy) as a release.
 
     `parents`, `features` are fields of `manifest.Parents`, `manifest.Features`; `created` (ISO 8601) instead of now.
-    Pictures stay behind. A release that is there already is verified and returned. Raises `DataRefused` for a part that is missing, a file
-    that may not be in a release, a link, or a full disk.
+    Pictures stay behind. A release that is there already is verified and returned. Raises `DataRefused` for a part
+    that is missing, a file that may not be in a release, a link, or a full disk.
     """
     releases = Workspace.open(root).releases
     _check_parts(parts)

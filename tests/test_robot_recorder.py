@@ -20,8 +20,10 @@ from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 from episodes.validation import validate
 from robot_io.journal import read_journal
+from robot_io.loop import run_episode
 from robot_io.protocols import EpisodeEnd, Step
 from robot_io.recorder import SessionRecorder, recover
+from robot_io.sim import ScriptedHuman, make_robot
 
 END = EpisodeEnd(
     end_reason="success",
@@ -256,6 +258,20 @@ def test_a_session_of_another_task_is_refused_before_anything_is_recorded(tmp_pa
         recorder.finish(END)
         with pytest.raises(DataRefused, match="holds task tube_insertion"):
             recorder.start(fake_spec(task="pick_eggplant"), {})
+
+
+def test_a_demonstration_on_the_simulated_robot_is_recorded_step_by_step(tmp_path: Path) -> None:
+    robot = make_robot("tube_insertion", cameras=())
+    with SessionRecorder(tmp_path, "demos") as recorder:
+        teleop = ScriptedHuman(robot, demo=True)
+        summary = run_episode(robot, None, recorder, teleop=teleop, seed=4, max_steps=20, collection="demo")
+    episode = EpisodeStore(tmp_path).read(str(summary.episode_id))
+    assert len(episode) == summary.steps == 20
+    assert (episode.collection, episode.end_reason, episode.success) == ("demo", "timeout", Outcome.UNKNOWN)
+    assert (episode.action_source == ActionSource.HUMAN).all()
+    assert np.array_equal(episode.executed_action[:, :6], episode.human_action[:, :6])
+    assert episode.collected_by["seed"] == 4
+    assert episode.images == {}
 
 
 def test_a_session_is_a_slug(tmp_path: Path) -> None:
