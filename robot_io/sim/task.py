@@ -48,6 +48,10 @@ class SimTask(Protocol):
         ...
 
 
+GAIN = 0.5
+"""share of the way to its goal that an expert asks for in one step: smooth enough to be learned from"""
+
+
 def action_towards(arm: Arm, goal: Array, gripper: float) -> Array:
-    """(7,) the action that moves the target to the pose `goal` (6,), as far as one step allows."""
-    return np.append(np.clip((goal - arm.target) / ACTION_STEP, -1.0, 1.0), gripper)
+    """(7,) the action that moves the target towards the pose `goal` (6,), as far as one step allows."""
+    return np.append(np.clip(GAIN * (goal - arm.target) / ACTION_STEP, -1.0, 1.0), gripper)

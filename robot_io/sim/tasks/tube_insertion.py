@@ -22,6 +22,8 @@ TUBE_RADIUS_M = 0.008
 TUBE_HALF_M = 0.045
 TUBE_BELOW_TOOL_M = 0.020
 CLEARANCE_M = 0.0006
+ROUNDING_M = 0.0005
+FRICTION = 0.35
 FLOOR_M = 0.010
 RIM_M = 0.060
 WALLS = 16
@@ -36,9 +38,12 @@ LATERAL_WEIGHT = 2.0
 TILT_WEIGHT_M = 0.045
 
 CLOSED = -1.0
-ALIGNED_M = 0.0008
-STRAIGHT_RAD = 0.02
-HOVER_M = 0.008
+ALIGNED_M = 0.001
+HOVER_M = 0.010
+FUNNEL_SLOPE = 6.0
+"""height over the rim that the expert keeps for each metre of misalignment, up to the hover"""
+DESCENT_STEP_M = 0.014
+"""how far ahead of the tube the expert aims on the way down"""
 CLEAR_OF_RIM_M = 0.003
 NEAR_M = 0.020
 
@@ -58,16 +63,14 @@ class TubeInsertion:
     phi_resolution = 0.001
     estimate_names: tuple[str, ...] = ("priv/hole_dx", "priv/hole_dy", "priv/hole_dz", "priv/tilt_x", "priv/tilt_y")
     estimate_units: tuple[str, ...] = ("m", "m", "m", "rad", "rad")
-    estimate_noise: tuple[float, ...] = (0.001, 0.001, 0.001, 0.0, 0.0)
+    estimate_noise: tuple[float, ...] = (0.0008, 0.0008, 0.0008, 0.0, 0.0)
 
     def scene_xml(self) -> str:
         """Rack (a mocap body, so that a reset can move it) with a ring of walls as the hole, and the tube."""
         return cell_xml(
             f"""<body name="rack" pos=".5 0 0" mocap="true">
   <geom type="box" size=".05 .05 {FLOOR_M / 2}" pos="0 0 {FLOOR_M / 2}" rgba=".75 .75 .8 1"/>{_hole()}</body>
-<body name="tube" pos=".45 0 .2"><freejoint/>
-  <geom type="cylinder" size="{TUBE_RADIUS_M} {TUBE_HALF_M}" mass=".015" rgba=".95 .55 .1 1" condim="4"
-    friction=".5 .01 .001"/><site name="tip" pos="0 0 {-TUBE_HALF_M}" size=".001"/></body>""",
+<body name="tube" pos=".45 0 .2"><freejoint/>{_tube()}<site name="tip" pos="0 0 {-TUBE_HALF_M}" size=".001"/></body>""",
             equality='<weld name="hold" body1="hand" body2="tube" solref=".004 1" solimp=".98 .99 .001"/>',
         )
 
@@ -110,20 +113,29 @@ class TubeInsertion:
         return bool(-dz < NEAR_M and np.hypot(dx, dy) < NEAR_M)
 
     def expert(self, arm: Arm) -> Array:
-        """Centre and straighten above the rim, then go down; off centre at the rim: up first."""
+        """Down a funnel: the nearer the axis, the lower the tip may be; off centre at the rim: up first."""
         offset, upright = _to_hole(arm), _upright(arm)
-        lateral, height = float(np.hypot(*offset[:2])), -offset[2]
-        move = np.array([offset[0], offset[1], 0.0])
-        aligned = lateral < ALIGNED_M and float(np.hypot(*upright)) < STRAIGHT_RAD
+        lateral, height = float(np.hypot(*offset[:2])), -float(offset[2])
+        misaligned = float(np.hypot(lateral, TILT_WEIGHT_M * np.hypot(*upright))) - ALIGNED_M
         inside = height < -CLEAR_OF_RIM_M and lateral < 2 * CLEARANCE_M
-        if aligned or inside:
-            move[2] = FLOOR_M - RIM_M - height
-        else:
-            move[2] = HOVER_M + 0.3 * lateral - height
-            if height < CLEAR_OF_RIM_M:
-                move[:2] = 0.0
+        move = np.array([offset[0], offset[1], min(HOVER_M + lateral, FUNNEL_SLOPE * misaligned) - height])
+        if inside or misaligned < 0.0:
+            move[2] = max(FLOOR_M - RIM_M - height, -DESCENT_STEP_M)
+        elif height < CLEAR_OF_RIM_M < FUNNEL_SLOPE * misaligned:
+            move[:2] = 0.0
         turn = np.array([upright[0], upright[1], -arm.pose()[5]])
         return action_towards(arm, arm.pose() + np.concatenate([move, turn]), CLOSED)
+
+
+def _tube() -> str:
+    """A cylinder whose lower end is rounded: it slides off the rim when nearly centred, and sits on it when not."""
+    straight = TUBE_HALF_M - ROUNDING_M / 2
+    surface = f'rgba=".95 .55 .1 1" condim="4" friction="{FRICTION} .01 .001"'
+    return (
+        f'<geom type="cylinder" size="{TUBE_RADIUS_M} {straight}" pos="0 0 {ROUNDING_M / 2}" mass=".014" {surface}/>'
+        f'<geom type="ellipsoid" size="{TUBE_RADIUS_M} {TUBE_RADIUS_M} {ROUNDING_M}" '
+        f'pos="0 0 {ROUNDING_M - TUBE_HALF_M}" mass=".001" {surface}/>'
+    )
 
 
 def _hole() -> str:
@@ -133,7 +145,7 @@ def _hole() -> str:
     height = (RIM_M - FLOOR_M) / 2
     return "".join(
         f'<geom type="box" size="{half} {width} {height}" pos="{centre * cos(a)} {centre * sin(a)} {FLOOR_M + height}" '
-        f'euler="0 0 {a}" rgba=".2 .3 .8 1" friction=".35 .005 .0001"/>'
+        f'euler="0 0 {a}" rgba=".2 .3 .8 1" friction="{FRICTION} .005 .0001"/>'
         for a in (2 * pi * k / WALLS for k in range(WALLS))
     )
 
