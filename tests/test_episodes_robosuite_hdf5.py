@@ -79,12 +79,14 @@ def test_a_bad_demonstration_is_quarantined(tmp_path: Path, datasets: dict[str, 
     assert (refused.episode, refused.key) == ("demos.hdf5#demo_2", key)
 
 
-def test_a_demonstration_that_is_a_link_is_quarantined(tmp_path: Path) -> None:
+def test_a_demonstration_that_is_no_group_of_this_file_is_quarantined(tmp_path: Path) -> None:
     made(tmp_path / "other.hdf5", actions=np.ones((3, 7)))
     with h5py.File(made(tmp_path / "demos.hdf5", actions=np.ones((3, 7))), "a") as file:
         file["data/demo_3"] = h5py.ExternalLink(str(tmp_path / "other.hdf5"), "/data/demo_1")
-    (refused,) = import_dataset(tmp_path / "demos.hdf5", tmp_path / "w").quarantined
-    assert (refused.episode, refused.key) == ("demos.hdf5#demo_3", "actions")
+        file["data/demo_4"] = np.ones((3, 7))
+    refused = import_dataset(tmp_path / "demos.hdf5", tmp_path / "w").quarantined
+    assert [error.episode for error in refused] == ["demos.hdf5#demo_3", "demos.hdf5#demo_4"]
+    assert {error.key for error in refused} == {"actions"}
 
 
 def test_other_groups_are_named_as_not_kept(tmp_path: Path) -> None:

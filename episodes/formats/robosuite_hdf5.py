@@ -57,12 +57,11 @@ class RobosuiteHdf5:
             raise self._damaged[name]
         file_name, _, demo = name.partition("#")
         with _opened(self.root / file_name, name) as file:
-            data = file["data"]
-            group = _own(data, demo)
+            group = _own(_own(file, "data"), demo)
             members = set(group) if isinstance(group, h5py.Group) else set()
             actions = _array(group, "actions", file_name, name)
             states = _array(group, "states", file_name, name) if "states" in members else None
-            attributes = dict(data.attrs)
+            attributes = dict(file["data"].attrs)
             others = sorted(members - {"actions", "states"})
         return self._episode(name, actions, states, attributes, others)
 
@@ -143,13 +142,14 @@ def _demos(path: Path) -> list[str]:
         return sorted(demos, key=lambda name: (len(name), name))
 
 
-def _own(group: h5py.Group | None, name: str) -> h5py.Group | h5py.Dataset | None:
+def _own(group: h5py.Group | h5py.Dataset | None, name: str) -> h5py.Group | h5py.Dataset | None:
     """A member that lies in this very file: links could lead to any other file of the machine."""
-    hard = group is not None and isinstance(group.get(name, getlink=True), h5py.HardLink)
-    return group[name] if hard else None
+    if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        return None
+    return group[name]
 
 
-def _array(demo: h5py.Group | None, key: str, file: str, episode: str) -> Array:
+def _array(demo: h5py.Group | h5py.Dataset | None, key: str, file: str, episode: str) -> Array:
     """A (T, A) array with at least one row and column, lying in this very file."""
     found = _own(demo, key)
     if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
