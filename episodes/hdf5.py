@@ -128,10 +128,11 @@ def frame_table(path: Path, camera: str) -> FrameTable:
         cameras = file.get("observation/images", {})
         if camera not in cameras:
             raise DataRefused(f"{path.stem} has no camera {camera!r}; it has {', '.join(cameras) or 'none'}")
-        start = cameras[camera]["data"].id.get_offset()
-        if start is None:
-            raise _refusal("the frames are not one contiguous block", path, f"observation/images/{camera}/data")
-        return FrameTable(path, start, cameras[camera]["offsets"][()], cameras[camera].attrs["codec"])
+        data, offsets = cameras[camera]["data"], cameras[camera]["offsets"][()]
+        start = data.id.get_offset()
+        if start is None or offsets[0] < 0 or (np.diff(offsets) < 0).any() or offsets[-1] > len(data):
+            raise _refusal("the frames are not one block with rising offsets", path, f"observation/images/{camera}")
+        return FrameTable(path, start, offsets, cameras[camera].attrs["codec"])
 
 
 @contextmanager

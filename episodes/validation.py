@@ -47,9 +47,9 @@ def validate(episode: Episode) -> list[Defect]:
 
 
 def _values(episode: Episode) -> Iterator[Defect]:
-    """NaN and infinity; in actions a whole NaN row says that this actor gave none."""
+    """NaN, infinity and what float32 cannot hold; in actions a whole NaN row says that this actor gave none."""
     for name, array in layout.given(episode).items():
-        bad = ~np.isfinite(np.asarray(array, float).reshape(len(episode), -1))
+        bad = ~(np.abs(np.asarray(array, float).reshape(len(episode), -1)) <= np.finfo(np.float32).max)
         if name in ("policy_action", "human_action", "executed_action", "raw_action"):
             bad &= ~np.isnan(np.asarray(array, float)).all(axis=1, keepdims=True)
         if bad.any():

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import h5py
 import numpy as np
 import pytest
 from episode_samples import CAMERA, sample_episode, sample_frame
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from episodes import workspace
-from episodes.errors import DataRefused, EpisodeFormatError, IntegrityError, UsageError
+from episodes import hdf5, workspace
+from episodes.errors import DataRefused, EpisodeFormatError, IntegrityError, RegraspError, UsageError
 from episodes.identity import episode_id, group_id
 from episodes.record import EncodedFrames, Episode
 from episodes.store import EpisodeStore
@@ -231,6 +236,28 @@ def test_truncated_files_are_named(tmp_path: Path, keep: int) -> None:
     assert store.tasks() == ["tube_insertion"]
 
 
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20))
+@settings(max_examples=60)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(flips: list[tuple[float, int]]) -> None:
+    """Whatever bytes a disk gives back: an episode or a sentence, never an exception of a library."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged.h5"
+        data = bytearray(whole_file())
+        for place, value in flips:
+            data[int(place * len(data))] = value
+        path.write_bytes(data)
+        for read in (hdf5.decode, hdf5.attributes, lambda path: hdf5.frame_table(path, "wrist").read(2)):
+            with suppress(RegraspError):
+                read(path)
+
+
+@cache
+def whole_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        store = EpisodeStore(folder)
+        return store.path(store.write(sample_episode())).read_bytes()
+
+
 def test_a_foreign_file_and_a_newer_schema_are_refused(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     name = store.write(sample_episode())
@@ -249,6 +276,16 @@ def test_a_newer_workspace_is_refused(tmp_path: Path) -> None:
     (tmp_path / "workspace.json").write_text('{"schema_version": 99}')
     with pytest.raises(DataRefused, match="newer Regrasp"):
         EpisodeStore(tmp_path)
+
+
+@pytest.mark.parametrize(("step", "offset"), [(6, 10**9), (2, -5), (0, -1)])
+def test_frame_offsets_that_cannot_be_are_refused(tmp_path: Path, step: int, offset: int) -> None:
+    store = EpisodeStore(tmp_path)
+    name = store.write(sample_episode())
+    with h5py.File(store.path(name), "a") as file:
+        file["observation/images/wrist/offsets"][step] = offset
+    with pytest.raises(EpisodeFormatError, match="rising offsets"):
+        store.frame(name, "wrist", 1)
 
 
 @pytest.mark.parametrize("missing", ["time_s", "action/source"])

@@ -37,6 +37,7 @@ DEFECTS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("nan_in_proprio", "error", "at step 2", with_value("proprio", 2, 1, np.nan)),
     ("nan_in_executed_action", "error", "at step 4", with_value("executed_action", 4, 0, np.nan)),
     ("nan_in_human_action", "error", "at step 5", with_value("human_action", 5, 6, np.nan)),
+    ("nan_in_raw_action", "error", "at step 0", {"raw_action": np.full((6, 6), 1e300)}),
     ("quaternion_norm", "error", "at step 1", with_value("ee_pose", 1, 6, 0.0)),
     ("quaternion_norm", "warning", "at step 1", with_value("ee_pose", 1, 6, 0.99)),
     ("gap", "warning", "1 gaps .* after step 3", {"time_s": np.array([0, 0.1, 0.2, 0.3, 1.3, 1.4])}),
