@@ -74,7 +74,7 @@ LINKS = (
 )  # fmt: skip
 
 
-def cell_xml(objects: str, *, equality: str = "") -> str:
+def cell_xml(objects: str, *, equality: str = "", third_view_deg: float = 30.0) -> str:
     """The whole cell; `objects` goes into the world body, `equality` beside the gripper's own constraint."""
     return f"""<mujoco model="regrasp">
 <compiler angle="radian" eulerseq="XYZ" autolimits="true"/>
@@ -98,7 +98,7 @@ def cell_xml(objects: str, *, equality: str = "") -> str:
   <light pos=".3 0 2" dir="0 0 -1" diffuse=".8 .8 .8"/>
   <light pos="1.5 -1 1.5" dir="-1 .7 -1" diffuse=".3 .3 .3"/>
   <geom name="table" type="box" size=".5 .6 .02" pos=".5 0 -.02" material="table" conaffinity="5"/>
-  <camera name="third" pos="1.0 0 .38" xyaxes="0 1 0 -.475 0 .881" fovy="30"/>
+  <camera name="third" pos="1.0 0 .38" xyaxes="0 1 0 -.475 0 .881" fovy="{third_view_deg}"/>
   <site name="tool_down" euler="{pi} 0 0" size=".001"/>
   {_arm()}
   {objects}
