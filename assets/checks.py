@@ -50,18 +50,22 @@ def readable(validated: pl.DataFrame) -> CheckResult:
 
 
 def intervention_flag(validated: pl.DataFrame) -> CheckResult:
-    """In a session with takeovers some steps are the person's and some are not."""
+    """In a session with takeovers some steps are the person's and some are not.
+
+    Our own recorder writes who acts at each step, so there a run that needed nobody is believed.
+    """
     takeovers = validated.filter(pl.col("collection") == "takeover")
     steps, human = takeovers["steps"].sum(), takeovers["human_steps"].sum()
-    constant = len(takeovers) >= MIN_TAKEOVERS and human in (0, steps)
+    judged = len(takeovers) >= MIN_TAKEOVERS
+    dead = judged and (human == steps or (human == 0 and takeovers["imported"].any()))
     who = "never" if human == 0 else "always"
     sentence = (
         f"the person is {who} in control in {len(takeovers)} takeover episodes, so the intervention flag says nothing; "
         "check the teleoperation device, or import with a --mapping that names the flag"
-        if constant
+        if dead
         else f"the person drives {human} of {steps} steps of {len(takeovers)} takeover episodes"
     )
-    return CheckResult(name="intervention_flag", passed=not constant, sentence=sentence)
+    return CheckResult(name="intervention_flag", passed=not dead, sentence=sentence)
 
 
 def no_leakage(split: pl.DataFrame) -> CheckResult:

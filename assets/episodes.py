@@ -18,6 +18,7 @@ ATTRIBUTES = ("episode_id", "group_id", "collection", "success", "end_reason", "
 VALIDATED = {
     "episode_id": pl.String,
     "collection": pl.String,
+    "imported": pl.Boolean,
     "steps": pl.Int64,
     "human_steps": pl.Int64,
     "unknown_steps": pl.Int64,
@@ -65,12 +66,14 @@ def _verdict(work: Work, episode_id: str) -> dict[str, object]:
         episode = work.store.read(episode_id)
     except EpisodeFormatError as error:
         empty = dict.fromkeys(("steps", "human_steps", "unknown_steps", "warnings"), 0)
-        return {"episode_id": episode_id, "collection": "unknown", **empty, "errors": 1, "first_defect": str(error)}
+        told = {"episode_id": episode_id, "collection": "unknown", "imported": False, "first_defect": str(error)}
+        return {**told, **empty, "errors": 1}
     defects = validate(episode)
     errors = sum(defect.severity == "error" for defect in defects)
     return {
         "episode_id": episode_id,
         "collection": episode.collection,
+        "imported": episode.source_format != "regrasp",
         "steps": len(episode),
         "human_steps": _driven_by(episode, ActionSource.HUMAN),
         "unknown_steps": _driven_by(episode, ActionSource.UNKNOWN),

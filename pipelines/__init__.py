@@ -1,0 +1,1 @@
+"""The composition root: where the graph meets a workspace, and the command line."""

@@ -6,7 +6,7 @@ stops what reads the stage, not the other tasks; when all is done that can be do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -88,8 +88,8 @@ def materialize(
     report.causes = causes(stale)
     if stale:
         say(f"{len(stale)} of {found.total} are stale")
-        for cause, keys in report.causes.items():
-            say(f"  {cause} -> {', '.join(keys)}")
+        for line in explained(report.causes):
+            say(f"  {line}")
         _make_all(workspace, scope, report, len(stale), show_progress=show_progress)
         found = survey(Snapshot.take(workspace))
     report.total_s = perf_counter() - started
@@ -107,6 +107,19 @@ def causes(stale: Sequence[Stale]) -> dict[str, list[str]]:
             if one.stage.key not in keys:
                 keys.append(one.stage.key)
     return out
+
+
+def explained(made_stale: Mapping[str, Sequence[str]]) -> list[str]:
+    """One line for each set of stages: all first causes that made just these stale, and the stages."""
+    together: dict[tuple[str, ...], list[str]] = {}
+    for cause, keys in made_stale.items():
+        together.setdefault(tuple(keys), []).append(cause)
+    return [f"{_few(found)} -> {', '.join(keys)}" for keys, found in together.items()]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
 
 
 def _make_all(workspace: Workspace, scope: Scope, report: Report, total: int, *, show_progress: bool) -> None:

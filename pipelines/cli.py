@@ -1,0 +1,84 @@
+"""The command line: `regrasp VERB`. Exit codes are those of `episodes.errors`; 1 is unexpected, 130 a Ctrl-C.
+
+Heavy imports are inside the verbs, so that `regrasp --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import CascadeSubcommandArgs, FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+
+from episodes.errors import RegraspError
+from pipelines.commands.audit import Audit
+from pipelines.commands.data import Import, Inspect
+from pipelines.commands.doctor import Doctor
+from pipelines.commands.graph import App, Materialize, Ui
+from pipelines.commands.release import Release
+from pipelines.commands.robot import Collect, Demo, Deploy
+from pipelines.resources import workspace_root
+
+UNEXPECTED, INTERRUPTED = 1, 130
+
+Verb = (
+    Annotated[Demo, subcommand("demo")]
+    | Annotated[Collect, subcommand("collect")]
+    | Annotated[Import, subcommand("import")]
+    | Annotated[Inspect, subcommand("inspect")]
+    | Annotated[Materialize, subcommand("materialize")]
+    | Annotated[Ui, subcommand("ui")]
+    | Annotated[App, subcommand("app")]
+    | Annotated[Audit, subcommand("audit")]
+    | Annotated[Release, subcommand("release")]
+    | Annotated[Deploy, subcommand("deploy")]
+    | Annotated[Doctor, subcommand("doctor")]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regrasp:
+    """Data pipeline and labeling workbench for human-in-the-loop robot RL."""
+
+    verb: Verb
+    root: Path = field(default_factory=workspace_root)
+    """the workspace; REGRASP_ROOT sets it for all commands"""
+    debug: bool = False
+    """show where an error comes from"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what goes wrong is one sentence on stderr."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        given = tyro.cli(
+            Regrasp,
+            prog="regrasp",
+            args=arguments,
+            config=(CascadeSubcommandArgs, OmitSubcommandPrefixes, OmitArgPrefixes, FlagCreatePairsOff),
+        )
+    except SystemExit as stop:  # tyro's help and usage errors
+        return int(stop.code or 0)
+    try:
+        return given.verb.run(given.root)
+    except RegraspError as error:
+        return _told(error, error.exit_code, debug=given.debug)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        print("unexpected:", end=" ", file=sys.stderr)
+        return _told(error, UNEXPECTED, debug=given.debug)
+
+
+def _told(error: Exception, code: int, *, debug: bool) -> int:
+    if debug:
+        raise error
+    print(f"{error}" or type(error).__name__, file=sys.stderr)
+    return code

@@ -1,0 +1,99 @@
+"""`doctor`: is everything there that Regrasp needs on this machine, and is the workspace sound?"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from episodes.errors import RegraspError
+from pipelines.commands.show import print_json
+
+FREE_GB = 2.0
+"""less free disk than this is too little for a demo"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Check this machine and the workspace; a line for each thing, with the remedy."""
+
+    json: bool = False
+    """print JSON"""
+
+    def run(self, root: Path) -> int:
+        checks: dict[str, Callable[[Path], str]] = {
+            "python": _python,
+            "disk": _disk,
+            "rendering": _rendering,
+            "browser": _browser,
+            "workspace": _workspace,
+            "audit log": _audit_log,
+        }
+        results = [_tried(name, check, root) for name, check in checks.items()]
+        if self.json:
+            print_json([{"check": name, "ok": code == 0, "told": told} for name, code, told in results])
+        else:
+            for name, code, told in results:
+                print(f"{'ok ' if code == 0 else 'BAD'} {name}: {told}")
+        return max(code for _, code, _ in results)
+
+
+class _Unwell(RegraspError):
+    exit_code = 2
+
+
+def _tried(name: str, check: Callable[[Path], str], root: Path) -> tuple[str, int, str]:
+    try:
+        return name, 0, check(root)
+    except RegraspError as error:
+        return name, error.exit_code, str(error)
+
+
+def _python(_: Path) -> str:
+    return sys.version.split()[0]
+
+
+def _disk(root: Path) -> str:
+    place = next(path for path in (root.resolve(), *root.resolve().parents) if path.exists())
+    free_gb = shutil.disk_usage(place).free / 1e9
+    if free_gb < FREE_GB:
+        raise _Unwell(f"{free_gb:.1f} GB are free at {place}, {FREE_GB:g} are needed; free some or choose --root")
+    return f"{free_gb:.0f} GB free"
+
+
+def _rendering(_: Path) -> str:
+    """One frame of the simulated cell; raises what the renderer says is missing."""
+    from robot_io.sim import make_robot
+
+    with closing(make_robot("tube_insertion")) as robot:
+        frame = robot.reset(0).images["third"]
+    return f"off-screen frame of {frame.shape[0]} pixels"
+
+
+def _browser(_: Path) -> str:
+    found = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+    return found or "no Chromium, which only the browser tests need; install the package chromium, or run make setup"
+
+
+def _workspace(root: Path) -> str:
+    if not (root / "workspace.json").exists():
+        return f"{root} is no workspace yet; `regrasp demo` or `regrasp import` makes one"
+    from assets.snapshot import Snapshot
+    from assets.versions import survey
+    from episodes.workspace import Workspace
+
+    snapshot = Snapshot.take(Workspace.open(root))
+    found = survey(snapshot)
+    episodes = sum(len(ids) for ids in snapshot.ids.values())
+    return f"{episodes} episodes in {len(snapshot.ids)} sessions, {len(found.stale)} of {found.total} stages stale"
+
+
+def _audit_log(root: Path) -> str:
+    if not (root / "audits.sqlite").exists():
+        return "no decisions yet"
+    from audits.log import AuditLog
+
+    return f"{AuditLog(root / 'audits.sqlite').verify()} decisions, chain whole"

@@ -1,0 +1,151 @@
+"""`release`: bundles, and which of them is champion where."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, subcommand
+
+from pipelines.commands.show import print_json, print_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """Bundle the models of a task, after bringing them up to date."""
+
+    task: str | None = None
+    """all tasks by default"""
+
+    def run(self, root: Path) -> int:
+        from assets.manifest import directory
+        from assets.snapshot import Snapshot
+        from assets.stages import STAGE
+        from episodes.workspace import Workspace
+        from pipelines.materialize import materialize
+
+        workspace = Workspace.open(root)
+        materialize(workspace, ["releases/candidate"], task=self.task)
+        for task in [self.task] if self.task else Snapshot.take(workspace).tasks:
+            built = directory(workspace, STAGE["releases/candidate"], task) / "release.json"
+            print(f"{task}: release {json.loads(built.read_text())['version']}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """List the releases and where they are champion."""
+
+    json: bool = False
+    """print JSON"""
+
+    def run(self, root: Path) -> int:
+        from releases.bundle import open_release, versions
+        from releases.ledger import champion, history
+
+        profiles = sorted({move.profile for move in history(root)})
+        rows = []
+        for version in versions(root):
+            manifest = open_release(root, version).manifest
+            places = [p for p in profiles if champion(root, p, manifest.task) == manifest.version]
+            told = {"release": version, "task": manifest.task, "created": manifest.created}
+            rows.append({**told, "champion on": ", ".join(places)})
+        print_json(rows) if self.json else print_rows(rows, empty="no releases; make one with `regrasp release build`")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """Show the manifest of a release."""
+
+    version: Positional[str]
+    """at least 16 digits"""
+
+    def run(self, root: Path) -> int:
+        from releases.bundle import open_release
+
+        release = open_release(root, self.version)
+        print_json({"version": release.version, **release.manifest.model_dump(mode="json", by_alias=True)})
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Hold every byte of a release against its manifest."""
+
+    version: Positional[str]
+    """at least 16 digits"""
+
+    def run(self, root: Path) -> int:
+        from releases.bundle import open_release
+
+        release = open_release(root, self.version)
+        print(f"release {release.version}: {len(release.manifest.files)} files are as they were built")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote:
+    """Make a release the champion of its task on a robot profile."""
+
+    version: Positional[str]
+    """at least 16 digits"""
+    profile: str = "sim"
+    """robot profile"""
+    by: str = field(default_factory=getuser)
+    """who promotes; on a real robot's profile a person"""
+
+    def run(self, root: Path) -> int:
+        from releases.ledger import promote
+
+        move = promote(root, self.version, self.profile, by=self.by, evidence=_evidence(root))
+        print(f"release {move.moved_to[:16]} is champion of {move.task} on {move.profile}, promoted by {move.by}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """Go back to the champion before the present one."""
+
+    task: Positional[str]
+    """slug"""
+    profile: str = "sim"
+    """robot profile"""
+    by: str = field(default_factory=getuser)
+    """who decides"""
+
+    def run(self, root: Path) -> int:
+        from releases.ledger import rollback
+
+        move = rollback(root, self.profile, self.task, by=self.by, evidence=_evidence(root))
+        print(f"release {move.moved_to[:16]} is champion of {move.task} on {move.profile} again")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """Bundles of models, and which of them runs where."""
+
+    verb: (
+        Annotated[Build, subcommand("build")]
+        | Annotated[List, subcommand("list")]
+        | Annotated[Show, subcommand("show")]
+        | Annotated[Verify, subcommand("verify")]
+        | Annotated[Promote, subcommand("promote")]
+        | Annotated[Rollback, subcommand("rollback")]
+    )
+
+    def run(self, root: Path) -> int:
+        return self.verb.run(root)
+
+
+def _evidence(root: Path) -> dict[str, object]:
+    """The head of the audit log, so that a lost tail shows later."""
+    from audits.log import AuditLog
+    from episodes.workspace import Workspace
+
+    audits = Workspace.open(root).audits
+    return {"audit_head": list(AuditLog(audits).head())} if audits.exists() else {}

@@ -1,0 +1,223 @@
+"""`regrasp demo`: from a robot that gets stuck to a robot that frees itself, in one command and without hardware.
+
+Collect, materialize, freeze, release, deploy, materialize what came back, and print one table. Every step asks first
+what is already there, so an interrupted demo goes on where it was. Nothing in the table is typed: all of it is read
+off recordings, curves of episodes that were not trained on, and the simulator's own notes on stalls.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from assets.settings import write_settings
+from audits.freeze import freeze, list_freezes
+from audits.log import AuditLog
+from episodes.errors import GateNotMet
+from episodes.workspace import Workspace, atomic_write
+from pipelines.closed_loop import ClosedLoop
+from pipelines.materialize import materialize
+from pipelines.scoreboard import Scoreboard, print_scoreboard
+from pipelines.simulated import SessionJob, run_sessions
+
+BY = "demo"
+PROFILE = "sim"
+LABEL_STAGES = ("labels/stagnation",)
+RETURNED_STAGES = ("episodes/raw", "episodes/validated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoPlan:
+    """How much of everything a demo does."""
+
+    tasks: tuple[str, ...]
+    cameras: tuple[str, ...]
+    demonstrations: int
+    rollouts: int
+    """of the base policy alone, per task"""
+    takeovers: int
+    """episodes with the human watching, per task"""
+    paired: int
+    """closed-loop episodes of each arm, per task"""
+    settings: dict[str, dict[str, Any]]
+    """what differs from the models' defaults"""
+
+
+QUICK = DemoPlan(
+    tasks=("tube_insertion",),
+    cameras=("third",),
+    demonstrations=20,
+    rollouts=160,
+    takeovers=40,
+    paired=12,
+    settings={
+        "value": {"cameras": ["third"], "steps": 300},
+        "intervention": {"steps": 200},
+        "policy": {"steps": 1500},
+        "recovery": {"steps": 1500},
+    },
+)
+FULL = DemoPlan(
+    tasks=("tube_insertion",),
+    cameras=("third", "wrist"),
+    demonstrations=20,
+    rollouts=240,
+    takeovers=60,
+    paired=30,
+    settings={"value": {"cameras": ["third", "wrist"]}},
+)
+
+
+@dataclass(slots=True)
+class Demo:
+    """One demo in one workspace."""
+
+    workspace: Workspace
+    plan: DemoPlan
+    console: Console
+    workers: int = field(default_factory=lambda: min(2, os.cpu_count() or 1))
+    seconds: dict[str, float] = field(default_factory=dict)
+    """stage -> seconds, of this and earlier runs"""
+
+    def run(self) -> Scoreboard:
+        """All steps in order; returns what the table shows."""
+        self.seconds = self._read_seconds()
+        with self._stage("demonstrations"):
+            self._collect_all("demos", self.plan.demonstrations, human="demo")
+        with self._stage("base policy"):
+            self._materialize("models/policy")
+        with self._stage("rollouts"):
+            self._collect_rollouts()
+        with self._stage("values and labels"):
+            self._freeze("episodes")
+            self._materialize(*LABEL_STAGES)
+        with self._stage("trigger, memory, recovery, release"):
+            self._freeze("labels")
+            self._freeze("pairs")
+            self._materialize()
+        loops = {task: self._loop(task, self._promote(task)) for task in self.plan.tasks}
+        with self._stage("closed loop"), self._bar("closed loop") as on_count:
+            arms = {task: loop.run(workers=self.workers, on_count=on_count) for task, loop in loops.items()}
+        board = Scoreboard.of(self.workspace, self.plan.tasks, arms, self.seconds)
+        with self._stage("returned session"):
+            self._materialize(*RETURNED_STAGES)
+        return board
+
+    def _collect_all(self, kind: str, count: int, **job: Any) -> None:
+        jobs = [
+            self._job(task, f"{task}-{kind}", range(10_000, 10_000 + count), collection="demo", **job)
+            for task in self.plan.tasks
+        ]
+        self._run(kind, jobs)
+
+    def _collect_rollouts(self) -> None:
+        """The base policy alone, and with the human watching; two simulated robots, so two sessions of each."""
+        jobs = []
+        for task in self.plan.tasks:
+            policy = self.workspace.derived / "models/policy" / task
+            for robot in (1, 2):
+                alone = _half(20_000, self.plan.rollouts, robot)
+                watched = _half(30_000, self.plan.takeovers, robot)
+                jobs.append(
+                    self._job(task, f"{task}-alone-{robot}", alone, collection="rollout", human="none", policy=policy)
+                )
+                jobs.append(self._job(task, f"{task}-watched-{robot}", watched, collection="takeover", policy=policy))
+        self._run("rollouts", jobs)
+
+    def _job(self, task: str, session: str, seeds: range, **rest: Any) -> SessionJob:
+        defaults: dict[str, Any] = {"human": "watching"}
+        return SessionJob(
+            root=self.workspace.root,
+            session=session,
+            task=task,
+            cameras=self.plan.cameras,
+            seeds=tuple(seeds),
+            **(defaults | rest),
+        )
+
+    def _run(self, what: str, jobs: list[SessionJob]) -> None:
+        with self._bar(what) as on_count:
+            run_sessions(jobs, workers=self.workers, on_count=on_count)
+
+    def _materialize(self, *targets: str) -> None:
+        materialize(self.workspace, targets, say=self.console.print, show_progress=self.console.is_terminal)
+
+    def _freeze(self, kind: str) -> None:
+        """Freeze what is decided so far, once."""
+        log = AuditLog(self.workspace.audits)
+        if not any(made.kind == kind and made.name == BY for made in list_freezes(log)):
+            made = freeze(log, kind, BY, by=BY)
+            self.console.print(f"froze {made.count} decisions on {kind} as {BY!r}")
+
+    def _promote(self, task: str) -> str:
+        """Make the candidate the champion of the simulated robot; returns its version."""
+        from releases.ledger import champion, promote
+
+        candidate = self.workspace.derived / "releases/candidate" / task / "release.json"
+        if not candidate.is_file():
+            raise GateNotMet(f"{task} has no release candidate; `regrasp materialize` says what is in its way")
+        version = str(json.loads(candidate.read_text())["version"])
+        if champion(self.workspace.root, PROFILE, task) != version:
+            promote(self.workspace.root, version, PROFILE, by=BY)
+        return version
+
+    def _loop(self, task: str, version: str) -> ClosedLoop:
+        seeds = tuple(range(40_000, 40_000 + self.plan.paired))
+        return ClosedLoop(root=self.workspace.root, task=task, cameras=self.plan.cameras, release=version, seeds=seeds)
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Time one stage; what an interrupted run spent on it counts too."""
+        self.console.rule(name, align="left")
+        started, before = perf_counter(), self.seconds.get(name, 0.0)
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(before + perf_counter() - started, 1)
+            atomic_write(self._seconds_path, json.dumps(self.seconds).encode())
+
+    @property
+    def _seconds_path(self) -> Path:
+        return self.workspace.derived / "demo" / "seconds.json"
+
+    def _read_seconds(self) -> dict[str, float]:
+        return json.loads(self._seconds_path.read_text()) if self._seconds_path.is_file() else {}
+
+    @contextmanager
+    def _bar(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            bar = progress.add_task(what, total=None)
+            yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def _half(first: int, count: int, robot: int) -> range:
+    """The seeds of one of two robots."""
+    half = (count + 1) // 2
+    return range(first, first + half) if robot == 1 else range(first + half, first + count)
+
+
+def run(root: Path, *, quick: bool = False, report: Path | None = None, console: Console | None = None) -> None:
+    """The command: run the demo in `root`, print the table, and write it to `report` (JSON) where asked."""
+    console = console or Console()
+    workspace = Workspace.open(root, create=True)
+    plan = QUICK if quick else FULL
+    write_settings(workspace, plan.settings)
+    board = Demo(workspace, plan, console).run()
+    print_scoreboard(board, console)
+    if report is not None:
+        atomic_write(report, json.dumps(board.json(), indent=1, allow_nan=False).encode())
+    place = "" if root == Path("workspace") else f" --root {root}"
+    console.print(
+        f"\nLook at it: [bold]regrasp ui{place}[/bold] (the asset graph)  "
+        f"[bold]regrasp app{place}[/bold] (curves, labels, pairs)"
+    )

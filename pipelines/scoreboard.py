@@ -1,0 +1,190 @@
+"""What the demo found, in figures: each with its split, n and 95 % interval; what is undefined is null."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from episodes.workspace import Workspace
+from pipelines.closed_loop import ARMS, ArmEpisode
+from pipelines.simulated import Arm
+
+if TYPE_CHECKING:
+    from models.evaluation import ArmReport
+
+ARM_NAMES: Mapping[Arm, str] = {
+    "without": "policy + human",
+    "random": "+ random trigger, same budget",
+    "with": "+ Regrasp",
+}
+TRIGGER = ("precision", "recall", "failures_flagged", "successes_alarmed", "balanced_accuracy", "delay_s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskScores:
+    """One task."""
+
+    task: str
+    offline: Mapping[str, Any]
+    """`held_out` and `out_of_fold`, each with `value` and `trigger`, as reports/offline wrote them"""
+    memory_items: int
+    arms: Mapping[Arm, ArmReport]
+    episodes: Mapping[Arm, Sequence[ArmEpisode]]
+
+    @classmethod
+    def of(cls, workspace: Workspace, task: str, arms: Mapping[Arm, Sequence[ArmEpisode]]) -> TaskScores:
+        """Read the offline report and the memory, and sum up the arms."""
+        from models.evaluation import arm_report
+        from models.memory import RecoveryMemory
+        from models.recall import SituationEncoder
+
+        derived = workspace.derived
+        memory = derived / "memory/recovery" / task
+        encoder = SituationEncoder.load(memory)
+        return cls(
+            task=task,
+            offline=json.loads((derived / "reports/offline" / task / "report.json").read_text()),
+            memory_items=len(RecoveryMemory.load(memory, encoder.encoder_id)),
+            arms={arm: arm_report([e.source for e in rows], [e.success for e in rows]) for arm, rows in arms.items()},
+            episodes=arms,
+        )
+
+    def json(self) -> dict[str, Any]:
+        """`value`, `trigger`, `closed_loop`, `memory`; the held-out split, what is undefined is null."""
+        held_out = self.offline["held_out"]
+        value, trigger = held_out["value"], held_out["trigger"]
+        return {
+            "value": {
+                **_flat("voc", value["voc_nominal"]),
+                **_flat("success_auroc", value["success_auroc"]),
+                "n": value["success_auroc"]["n"],
+                "split": "test",
+            },
+            "trigger": {
+                **{key: part for name in TRIGGER for key, part in _flat(name, trigger[name]).items()},
+                "n": trigger["balanced_accuracy"]["n"],
+                "split": "test",
+            },
+            "closed_loop": {arm: self.arm_json(arm) for arm in ARMS},
+            "memory": {"items": self.memory_items},
+            "out_of_fold": self.offline["out_of_fold"],
+        }
+
+    def arm_json(self, arm: Arm) -> dict[str, Any]:
+        report, rows = self.arms[arm], self.episodes[arm]
+        recoveries = sum(row.recoveries for row in rows)
+        return {
+            **_flat("sr", report.success_rate.json()),
+            **_flat("ir", report.intervention_rate.json()),
+            **_flat("recovery_rate", report.recovery_rate.json()),
+            **_flat("human_steps", report.human_steps.json()),
+            "n": len(rows),
+            "recoveries": recoveries,
+            "recovery_success": sum(row.recovered for row in rows) / recoveries if recoveries else None,
+            "takeover_reasons": dict(Counter(reason for row in rows for reason in row.reasons)),
+            "ends": dict(Counter(row.end for row in rows)),
+        }
+
+
+def _flat(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure as `name`, `name_lo`, `name_hi`."""
+    return {name: measured["value"], f"{name}_lo": measured["lo"], f"{name}_hi": measured["hi"]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoreboard:
+    """All tasks of a demo, and where the time went."""
+
+    tasks: Sequence[TaskScores]
+    seconds: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls,
+        workspace: Workspace,
+        tasks: Sequence[str],
+        arms: Mapping[str, Mapping[Arm, Sequence[ArmEpisode]]],
+        seconds: Mapping[str, float],
+    ) -> Scoreboard:
+        """Everything that can be said now."""
+        return cls(tasks=[TaskScores.of(workspace, task, arms[task]) for task in tasks], seconds=seconds)
+
+    def json(self) -> dict[str, Any]:
+        """The first task's figures at the top, all tasks under `tasks`, seconds a stage."""
+        return {
+            **self.tasks[0].json(),
+            "task": self.tasks[0].task,
+            "tasks": {scores.task: scores.json() for scores in self.tasks},
+            "seconds": dict(self.seconds),
+        }
+
+
+def print_scoreboard(board: Scoreboard, console: Console) -> None:
+    """The table."""
+    for scores in board.tasks:
+        console.print()
+        console.print(_offline_table(scores))
+        console.print(_loop_table(scores))
+    spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in board.seconds.items())
+    console.print(f"\nTime: {spent}; {sum(board.seconds.values()):.0f} s in all")
+
+
+def _offline_table(scores: TaskScores) -> Table:
+    table = Table(title=f"{scores.task}: value and trigger on episodes they did not train on", title_justify="left")
+    for column in ("", "held-out test split", "out of fold"):
+        table.add_column(column)
+    rows = [
+        ("VOC of V, nominal successes", "value", "voc_nominal"),
+        ("AUROC of W, last fifth", "value", "success_auroc"),
+    ]
+    rows += [("AUROC of length alone (control)", "value", "length_auroc")]
+    names = {
+        "precision": "trigger precision, steps in a stall",
+        "recall": "trigger recall, steps in a stall",
+        "failures_flagged": "failures flagged",
+        "successes_alarmed": "successes alarmed",
+        "balanced_accuracy": "balanced accuracy, episodes",
+        "delay_s": "delay after the stall's onset, s",
+    }
+    rows += [(text, "trigger", name) for name, text in names.items()]
+    for text, part, name in rows:
+        table.add_row(text, *(_cell(scores.offline[split][part][name]) for split in ("held_out", "out_of_fold")))
+    return table
+
+
+def _loop_table(scores: TaskScores) -> Table:
+    n = len(scores.episodes["with"])
+    table = Table(title=f"{scores.task}: closed loop, {n} paired episodes an arm", title_justify="left")
+    for column in ("", *(ARM_NAMES[arm] for arm in ARMS)):
+        table.add_column(column)
+    for field_ in fields(scores.arms["with"]):
+        name = field_.name.replace("_", " ")
+        table.add_row(name, *(_cell(getattr(scores.arms[arm], field_.name).json()) for arm in ARMS))
+    told = {arm: scores.arm_json(arm) for arm in ARMS}
+    table.add_row("recoveries, that reached a better value", *(_recoveries(told[arm]) for arm in ARMS))
+    table.add_row("takeovers, why", *(_counts(told[arm]["takeover_reasons"]) for arm in ARMS))
+    table.add_row("ends", *(_counts(told[arm]["ends"]) for arm in ARMS))
+    table.add_row("memory items", "", "", str(scores.memory_items))
+    return table
+
+
+def _cell(measured: Mapping[str, Any]) -> str:
+    if measured["value"] is None:
+        return f"undefined (n {measured['n']})"
+    interval = "" if measured["lo"] is None else f" [{measured['lo']:.3g}, {measured['hi']:.3g}]"
+    return f"{measured['value']:.3g}{interval} n {measured['n']}"
+
+
+def _recoveries(told: Mapping[str, Any]) -> str:
+    share = told["recovery_success"]
+    return "none" if share is None else f"{told['recoveries']}, {share:.0%}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
