@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -105,11 +106,15 @@ class SituationEncoder:
         """Read what `save` wrote."""
         try:
             saved = json.loads((directory / FILE).read_text())
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()})
+            return cls(**_tuples(saved))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IntegrityError(
                 f"no readable encoder in {directory.name} ({error}); build the memory again"
             ) from error
+
+
+def _tuples(saved: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
 from multiprocessing import get_context
 
 import numpy as np
@@ -12,13 +11,12 @@ import torch
 from torch import nn
 
 from episodes.errors import DataRefused
-from episodes.record import ActionSource, Array
+from episodes.record import Array
 from models.conformal import conformal_threshold
-from models.curve import control_runs
 from models.dataset import TRAINED_SPLITS, Progress, StepData
 from models.history import causal_median
 from models.networks import ProgressNet, seeded
-from models.progress import takeover_progress
+from models.progress import assumed_stalls, takeover_progress
 from models.stall import StallHead, fit_stall_head, hindsight_labels, stall_probability
 from models.value import ValueConfig, ValueModel, infer, select, value_columns
 
@@ -42,20 +40,16 @@ def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
     return fold_of
 
 
-def stall_starts(episode: StepData) -> list[int]:
-    """Where the stall before each takeover began, as far as a recording tells: a reaction time before the person."""
-    return [
-        max(start - round(STALL_BEFORE_TAKEOVER_S * episode.fps), previous)
-        for (previous, start), (_, _) in pairwise(control_runs(episode.source, length=len(episode)))
-        if episode.source[start] == ActionSource.HUMAN
-    ]
-
-
 def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[str, ...], seed: int) -> ProgressNet:
     """One progress net on the successes among `episodes`."""
     generator = seeded(seed)
     successes = [e for e in episodes if e.success]
-    labels = [takeover_progress(e.source, e.success, stall_starts=stall_starts(e)) for e in successes]
+    labels = [
+        takeover_progress(
+            e.source, e.success, stall_starts=assumed_stalls(e.source, round(STALL_BEFORE_TAKEOVER_S * e.fps))
+        )
+        for e in successes
+    ]
     weights = torch.as_tensor(
         np.concatenate([p.weights * e.weight for e, p in zip(successes, labels, strict=True)]), dtype=torch.float32
     )

@@ -53,7 +53,9 @@ class WatchedRobot:
 def privileged_frame(episode_id: str, rows: Sequence[tuple[float, bool, bool]]) -> pl.DataFrame:
     """Columns episode_id frame_index phi stalled help_needed."""
     frame = pl.DataFrame(rows, schema=["phi", "stalled", "help_needed"], orient="row").with_row_index("frame_index")
-    return frame.select(pl.lit(episode_id).alias("episode_id"), pl.col("frame_index").cast(pl.Int64), pl.exclude("frame_index"))
+    return frame.select(
+        pl.lit(episode_id).alias("episode_id"), pl.col("frame_index").cast(pl.Int64), pl.exclude("frame_index")
+    )
 
 
 def read_privileged(workspace: Workspace) -> pl.DataFrame:
