@@ -37,6 +37,8 @@ _TEXT = (
     "source_sha256",
 )
 _JSON = ("source_time_defects", "action_space", "collected_by")
+LONGEST_TEXT = 60_000
+"""bytes of one attribute; HDF5 keeps up to 64 kB of it in the object's header"""
 _REMEDY = "the file is damaged or no Regrasp episode: restore it from a copy, or import its source again"
 
 
@@ -65,13 +67,13 @@ def encode(episode: Episode, arrays: Mapping[str, Array], episode_id: str, group
     """The bytes of the episode's file. `arrays` is `layout.stored_arrays(episode)`."""
     size = sum(array.nbytes for array in arrays.values()) + 1_000_000
     with h5py.File(f"{episode_id}.h5", "w", driver="core", backing_store=False, block_size=size) as file:
-        file.attrs.update(_attributes_to_file(episode))
-        file.attrs.update({"episode_id": episode_id, "group_id": group_id})
+        _set(file, _attributes_to_file(episode) | {"episode_id": episode_id, "group_id": group_id})
         for path, array in arrays.items():
             file.create_dataset(path, data=array)
         _write_array_attributes(file, episode)
         if episode.events:
-            file["events"] = "\n".join(json.dumps(dict(event), sort_keys=True) for event in episode.events)
+            lines = "\n".join(json.dumps(dict(event), sort_keys=True) for event in episode.events)
+            file.create_dataset("events", data=_fixed(lines))
         file.flush()
         image: bytes = file.id.get_file_image()
         return image
@@ -105,7 +107,7 @@ def attributes(path: Path) -> dict[str, Any]:
         found["cameras"] = {camera: asdict(info) for camera, info in found["cameras"].items()}
         time_s = file["time_s"]
         duration_s = float(time_s[-1] - time_s[0])
-        ids = {"episode_id": str(file.attrs["episode_id"]), "group_id": str(file.attrs["group_id"])}
+        ids = {name: _text(file.attrs[name]) for name in ("episode_id", "group_id")}
         return found | ids | {"length": len(time_s), "duration_s": duration_s}
 
 
@@ -132,7 +134,7 @@ def frame_table(path: Path, camera: str) -> FrameTable:
         start = data.id.get_offset()
         if start is None or offsets[0] < 0 or (np.diff(offsets) < 0).any() or offsets[-1] > len(data):
             raise _refusal("the frames are not one block with rising offsets", path, f"observation/images/{camera}")
-        return FrameTable(path, start, offsets, cameras[camera].attrs["codec"])
+        return FrameTable(path, start, offsets, _codec(cameras[camera]))
 
 
 @contextmanager
@@ -179,7 +181,7 @@ def _attributes_to_file(episode: Episode) -> dict[str, Any]:
 
 def _episode_fields(path: Path, file: h5py.File) -> dict[str, Any]:
     """The root attributes as arguments of `Episode`; `EpisodeFormatError` names the one that is missing or wrong."""
-    found = dict(file.attrs)
+    found = {name: _text(value) if isinstance(value, bytes) else value for name, value in file.attrs.items()}
     for name in ("task", "session", "success"):
         if name not in found:
             raise _refusal("a required attribute is missing", path, name)
@@ -209,30 +211,26 @@ def _default(name: str) -> object:
 
 def _write_array_attributes(file: h5py.File, episode: Episode) -> None:
     if "observation/proprio" in file:
-        file["observation/proprio"].attrs["names"] = json.dumps(episode.proprio_names)
-        file["observation/proprio"].attrs["units"] = json.dumps(episode.proprio_units)
+        names, units = json.dumps(episode.proprio_names), json.dumps(episode.proprio_units)
+        _set(file["observation/proprio"], {"names": names, "units": units})
     if "observation/wrench" in file:
-        file["observation/wrench"].attrs.update(
-            {
-                name: value if isinstance(value, (str, bool)) else json.dumps(value)
-                for name, value in episode.wrench_attrs.items()
-            }
-        )
+        plain = {k: v if isinstance(v, (str, bool)) else json.dumps(v) for k, v in episode.wrench_attrs.items()}
+        _set(file["observation/wrench"], plain)
     for group, cameras in (("images", episode.images), ("depth", episode.depth)):
         for camera, frames in cameras.items():
             size = {"height_px": frames.height_px, "width_px": frames.width_px}
-            file[f"observation/{group}/{camera}"].attrs.update({"codec": frames.codec, **size})
+            _set(file[f"observation/{group}/{camera}"], {"codec": frames.codec, **size})
 
 
 def _array_attributes(file: h5py.File) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "observation/proprio" in file:
         attrs = file["observation/proprio"].attrs
-        found["proprio_names"] = tuple(json.loads(attrs.get("names", "[]")))
-        found["proprio_units"] = tuple(json.loads(attrs.get("units", "[]")))
+        found["proprio_names"] = tuple(json.loads(_text(attrs.get("names", "[]"))))
+        found["proprio_units"] = tuple(json.loads(_text(attrs.get("units", "[]"))))
     if "observation/wrench" in file:
         attrs = file["observation/wrench"].attrs
-        found["wrench_attrs"] = {k: bool(v) if isinstance(v, np.bool_) else v for k, v in attrs.items()}
+        found["wrench_attrs"] = {k: bool(v) if isinstance(v, np.bool_) else _text(v) for k, v in attrs.items()}
     return found
 
 
@@ -241,7 +239,7 @@ def _read_frames(file: h5py.File, group: str) -> dict[str, EncodedFrames]:
         camera: EncodedFrames(
             item["data"][()],
             item["offsets"][()],
-            str(item.attrs["codec"]),  # type: ignore[arg-type]
+            _codec(item),
             int(item.attrs["height_px"]),
             int(item.attrs["width_px"]),
         )
@@ -258,4 +256,26 @@ def _read_policy_id(file: h5py.File) -> tuple[str, ...] | None:
 def _read_events(file: h5py.File) -> tuple[dict[str, Any], ...]:
     if "events" not in file:
         return ()
-    return tuple(json.loads(line) for line in file["events"].asstr()[()].splitlines())
+    return tuple(json.loads(line) for line in _text(file["events"][()]).splitlines())
+
+
+def _set(target: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
+    """Write attributes; text is of fixed length, because a damaged variable-length string can crash HDF5 itself."""
+    for name, value in attributes.items():
+        if isinstance(value, str) and len(value.encode()) > LONGEST_TEXT:
+            raise DataRefused(f"{name} holds {len(value)} characters and at most {LONGEST_TEXT} are kept; shorten it")
+        target.attrs[name] = _fixed(value) if isinstance(value, str) else value
+
+
+def _fixed(text: str) -> Array:
+    data = text.encode()
+    return np.array(data, h5py.string_dtype("utf-8", max(1, len(data))))
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode()
+
+
+def _codec(camera: h5py.Group) -> Codec:
+    codecs: dict[str, Codec] = {"jpeg": "jpeg", "png": "png"}
+    return codecs[_text(camera.attrs["codec"])]

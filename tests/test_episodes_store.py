@@ -346,6 +346,8 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_written(tmp_path: P
         {"images": {"wrist": EncodedFrames(frames.data, frames.offsets[:-1], "jpeg", 16, 24)}},
     ]
     store = EpisodeStore(tmp_path)
+    with pytest.raises(DataRefused, match="collected_by holds"):
+        store.write(sample_episode(collected_by={"note": "x" * 70_000}))
     for change in bad:
         with pytest.raises(DataRefused, match="it is not stored"):
             store.write(sample_episode(**change))
