@@ -104,7 +104,11 @@ def _actions(episode: Episode) -> Iterator[Defect]:
 
 
 def _action_limits(episode: Episode, executed: Array) -> Iterator[Defect]:
-    limits = np.asarray(episode.action_space.get("limits", ()), float)
+    try:
+        limits = np.asarray(episode.action_space.get("limits", ()), float)
+    except (ValueError, TypeError):
+        yield Defect("action_limits", "warning", "the declared limits are no pairs of numbers", "action_space")
+        return
     if limits.shape != (executed.shape[1], 2):
         return
     outside = ((executed < limits[:, 0] - 1e-6) | (executed > limits[:, 1] + 1e-6)).any(axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,18 @@ def test_demonstrations_come_in_the_order_of_their_numbers(tmp_path: Path) -> No
     report = import_dataset(tmp_path / "demos.hdf5", tmp_path / "w")
     store = EpisodeStore(tmp_path / "w")
     assert [store.attributes(name)["length"] for name in report.imported] == [1, 2, 10]
+
+
+def test_a_declared_rate_is_taken_where_it_is_a_rate(tmp_path: Path) -> None:
+    found = []
+    for number, rate in enumerate((25, "fast", None)):
+        path = made(tmp_path / f"{number}.hdf5", actions=np.ones((3, 7)))
+        with h5py.File(path, "a") as file:
+            file["data"].attrs["env_info"] = json.dumps({"control_freq": rate, "robots": ["Panda", 2]})
+        report = import_dataset(path, tmp_path / f"w{number}")
+        episode = EpisodeStore(tmp_path / f"w{number}").read(report.imported[0])
+        found.append((episode.fps, episode.time_derivation, episode.robot))
+    assert found == [(25, "declared rate", "Panda, 2")] + [(20, "assumed rate", "Panda, 2")] * 2
 
 
 def test_truncated_and_foreign_files_are_refused(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ DEFECTS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("no_action", "warning", "executed", {"executed_action": None}),
     ("action_units", "warning", "not declared", {"action_space": {}}),
     ("action_limits", "warning", "first at step 2", with_value("executed_action", 2, 0, 9.5)),
+    ("action_limits", "warning", "no pairs", {"action_space": {"units": ["m"], "limits": [[0, 1], [2]]}}),
     ("dead_wrench", "warning", "never changes", {"wrench": np.ones((6, 6), np.float32)}),
     ("undecodable_frame", "error", "wrist", camera([CLEAR] * 5 + [CLEAR[:-60]])),
     ("frame_size", "error", "24 x 18", camera([sample_frames(1, t).frame(0) for t in range(6)], height_px=18)),

@@ -58,7 +58,7 @@ class RobosuiteHdf5:
         file_name, _, demo = name.partition("#")
         with _opened(self.root / file_name, name) as file:
             group = _own(_own(file, "data"), demo)
-            members = set(group) if isinstance(group, h5py.Group) else set()
+            members = set(map(str, group)) if isinstance(group, h5py.Group) else set()
             actions = _array(group, "actions", file_name, name)
             states = _array(group, "states", file_name, name) if "states" in members else None
             attributes = dict(file["data"].attrs)
@@ -80,7 +80,7 @@ class RobosuiteHdf5:
     ) -> Episode:
         file_name = name.partition("#")[0]
         info = _json(attributes, "env_info", file_name) or _json(attributes, "env_args", file_name)
-        clock = Clock.choose(self._fps, info.get("control_freq"), USUAL_FPS)
+        clock = Clock.choose(self._fps, _number(info.get("control_freq")), USUAL_FPS)
         self._note(clock, others)
         task = slugify(str(attributes.get("env") or info.get("env_name") or Path(file_name).stem))
         return Episode(
@@ -133,7 +133,7 @@ def _demos(path: Path) -> list[str]:
     """The demonstrations of a file in the order of their numbers."""
     with _opened(path) as file:
         data = _own(file, "data")
-        demos = [name for name in data if name.startswith("demo_")] if isinstance(data, h5py.Group) else []
+        demos = [name for name in map(str, data) if name.startswith("demo_")] if isinstance(data, h5py.Group) else []
         if not demos:
             what = "there are no demonstrations in it"
             raise EpisodeFormatError(
@@ -170,9 +170,13 @@ def _json(attributes: dict[str, Any], key: str, file: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
 def _robot(info: dict[str, Any]) -> str:
     robots = info.get("robots", "unknown")
-    return ", ".join(robots) if isinstance(robots, list) else str(robots)
+    return ", ".join(map(str, robots)) if isinstance(robots, list) else str(robots)
 
 
 def _action_space(info: dict[str, Any], size: int) -> dict[str, Any]:
@@ -180,7 +184,7 @@ def _action_space(info: dict[str, Any], size: int) -> dict[str, Any]:
     controller = info.get("controller_configs")
     if not isinstance(controller, dict):
         return {}
-    low, high = controller.get("input_min"), controller.get("input_max")
+    low, high = _number(controller.get("input_min")), _number(controller.get("input_max"))
     space: dict[str, Any] = {"controller": controller}
     if controller.get("type") == "OSC_POSE" and size >= _POSE_CONTROL_SIZE and low is not None and high is not None:
         free = size - _POSE_CONTROL_SIZE
