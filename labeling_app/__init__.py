@@ -16,7 +16,8 @@ def command(root: str | os.PathLike[str], port: int, *, address: str = "127.0.0.
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
-        "theme.primaryColor": "#0072B2",
+        "theme.light.primaryColor": "#0072B2",
+        "theme.dark.primaryColor": "#4DA3D9",
     }
     flags = [part for name, value in settings.items() for part in (f"--{name}", value)]
     script = str(Path(__file__).parent / "app.py")

@@ -24,7 +24,7 @@ SIDEBAR_PX = 230
 STYLE = """<style>
 .stAppHeader {height: 2.4rem; min-height: 2.4rem; background: transparent}
 .stMainBlockContainer {padding: 2rem 1.4rem 2rem; max-width: 1700px}
-.stMainBlockContainer h3 {padding: 0; font-size: 1.35rem}
+.stMainBlockContainer h3 {padding: 0 0 .3rem; font-size: 1.35rem}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .7rem}
 .stMainBlockContainer .stButton button {padding: .15rem .4rem; min-height: 2.1rem}
 [data-testid="stMetricValue"] {font-size: 1.6rem}
@@ -40,8 +40,12 @@ def main() -> None:
         st.Page(desk.explained(body), title=title, url_path=path, icon=icon, default=path == "overview")
         for body, title, path, icon in PAGES
     ]
-    page = st.navigation(pages)
-    desk.explained(desk.sidebar)()
+    desk.explained(_framed)(st.navigation(pages))
+
+
+def _framed(page: st.Page) -> None:
+    """The sidebar, then the page; without a workspace only the sentence that says so."""
+    desk.sidebar()
     page.run()
 
 

@@ -22,7 +22,7 @@ def cursor_bar(episode_id: str, episode: Episode) -> int:
     """Slider and keys; returns the step the cursor is at."""
     last = len(episode) - 1
     t = st.session_state.t = min(st.session_state.t, last)
-    back_far, back, middle, on, on_far = st.columns([4, 4, 11, 4, 4], gap="xsmall", vertical_alignment="bottom")
+    back_far, back, middle, on, on_far = st.columns([3, 3, 10, 3, 3], gap="xsmall", vertical_alignment="bottom")
     for column, label, shortcut, by in (
         (back_far, "−10", "g", -10),
         (back, "−1", "Left", -1),
@@ -30,7 +30,7 @@ def cursor_bar(episode_id: str, episode: Episode) -> int:
         (on_far, "+10", "h", 10),
     ):
         with column:
-            desk.key(label, shortcut, _move, by, last, deciding=False, key=f"move{by}", help="move the cursor")
+            desk.key(label, shortcut, _move, by, last, deciding=False, help="move the cursor")
     with middle:
         if last > 0:
             slider = f"slider-{episode_id}"

@@ -118,12 +118,25 @@ def publish_link() -> None:
 def sidebar() -> None:
     """Who decides, and which task."""
     with st.sidebar:
-        st.text_input("Your name", key="name", placeholder="stands beside every decision", max_chars=60)
+        _login()
         tasks = library().tasks()
         if tasks:
             chosen = st.session_state.task if st.session_state.task in tasks else tasks[0]
             st.session_state.task = st.selectbox("Task", tasks, index=tasks.index(chosen))
         st.caption(f"Workspace {plain(str(root()))}")
+
+
+def _login() -> None:
+    """The box goes once it has a name, so that the next key is a shortcut and no letter in it."""
+    if not who():
+        st.text_input("Your name", key="name-box", placeholder="on every decision", max_chars=60, on_change=_enter)
+        return
+    st.markdown(f"Deciding as **{plain(who())}**")
+    st.button("Change name", on_click=lambda: st.session_state.pop("name"))
+
+
+def _enter() -> None:
+    st.session_state.name = st.session_state["name-box"]
 
 
 def who() -> str:
@@ -189,9 +202,13 @@ def undo_mine() -> Event | None:
 
 
 def key(label: str, shortcut: str, act: Callable[..., Any], *args: Any, deciding: bool = True, **more: Any) -> None:
-    """A button with its key. One that decides needs a name at the login box first."""
+    """A button with its key. One that decides needs a name at the login box first.
+
+    It keeps its identity whatever its colour: else old and new would both hear one key press while the page changes.
+    """
     off = more.pop("disabled", False) or (deciding and not who())
-    st.button(label, shortcut=shortcut, on_click=act, args=args, disabled=off, width="stretch", **more)
+    identity = f"key-{shortcut}"
+    st.button(label, key=identity, shortcut=shortcut, on_click=act, args=args, disabled=off, width="stretch", **more)
 
 
 def empty(what: str, command: str = "") -> None:

@@ -113,7 +113,7 @@ def _decide(row: dict[str, Any]) -> None:
     with out:
         word = "Include again" if row["excluded"] else "Exclude"
         desk.key(word, "e", _say, row, "episode.exclude", {"excluded": not row["excluded"]})
-    box = f"note-{episode_id}"
+    box = f"note-{episode_id}-{len(desk.events())}"  # a new box after each decision: keys are shortcuts again
     st.session_state[box] = row["note"]
     note.text_input("Note", key=box, on_change=_note, args=(row, box), disabled=not desk.who(), max_chars=500)
     if not desk.who():

@@ -170,8 +170,8 @@ def _judge(view: View) -> None:
             ("Start +", "w", (edge, view.label, view.length, "start", 1), nothing),
             ("Stop −", "o", (edge, view.label, view.length, "stop", -1), nothing),
             ("Stop +", "p", (edge, view.label, view.length, "stop", 1), nothing),
-            ("Save", "Enter", (_save, view), none or not drafted),
-            ("Drop", "Escape", (drop,), not drafted),
+            ("Save", "Enter", (_save, view), False),
+            ("Drop", "Escape", (drop,), False),
         ),
         strict=True,
     ):
