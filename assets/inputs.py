@@ -54,6 +54,12 @@ def version(work: Work, key: str, session: str | None = None) -> str:
     return manifest.data_version
 
 
+def freeze_name(work: Work, key: str) -> str:
+    """The freeze that a stage of the task was made with."""
+    manifest = read_manifest(work.workspace, STAGE[key], work.task)
+    return manifest.freeze.name if manifest and manifest.freeze else "none"
+
+
 def episodes(work: Work, session: str | None = None) -> list[StepData]:
     """The usable episodes of the task, or of one session of it, sorted by id within each session."""
     sessions = work.sessions if session is None else [session]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -11,17 +13,32 @@ from assets.graph import stage
 from assets.making import Made, Work
 from episodes.record import Array
 
+if TYPE_CHECKING:
+    from models.dataset import StepData
+    from models.value import ValueCurves
+
 
 @stage("reports/offline")
 def offline(work: Work) -> Made:
-    """Value and trigger on all episodes with a known outcome, each judged by nets that did not train on it.
+    """Value and trigger on the held-out test split, and out of fold on the episodes that the models learned from.
 
     Where the episodes come from the simulator the trigger is held against the simulator's own knowledge of stalls.
     """
+    judged = [pair for session in work.sessions for pair in inputs.judged(work, session) if pair[0].success is not None]
+    triggers = _triggers(work)
+    held_out = [pair for pair in judged if pair[0].split in ("validation", "test")]
+    learned = [pair for pair in judged if pair[0].split in ("train", "calibration")]
+    report = {"held_out": _judge(work, held_out, triggers), "out_of_fold": _judge(work, learned, triggers)}
+    (work.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
+    flat = {f"{split}, {key}": part[key] for split, part in report.items() for key in part}
+    return Made(metadata=flat)
+
+
+def _judge(work: Work, judged: Sequence[tuple[StepData, ValueCurves]], triggers: Mapping[str, Array]) -> dict[str, Any]:
+    """Both reports on some episodes, each judged by nets that did not train on it."""
     from models.evaluation import privileged_stalls, trigger_report, value_report
     from robot_io.collect import read_privileged
 
-    judged = [pair for session in work.sessions for pair in inputs.judged(work, session) if pair[0].success is not None]
     episodes = [episode for episode, _ in judged]
     value = value_report(
         episodes,
@@ -29,11 +46,8 @@ def offline(work: Work) -> Made:
         {episode.episode_id: curves.success_score for episode, curves in judged},
         median_duration_s=inputs.value_model(work).median_duration_s,
     )
-    trigger = trigger_report(episodes, _triggers(work), privileged_stalls(read_privileged(work.workspace)))
-    report = {"value": checks.figures(value), "trigger": checks.figures(trigger)}
-    (work.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
-    flat = {f"{name}: {key}": value for name, part in report.items() for key, value in part.items()}
-    return Made(metadata=flat)
+    trigger = trigger_report(episodes, triggers, privileged_stalls(read_privileged(work.workspace)))
+    return {"value": checks.figures(value), "trigger": checks.figures(trigger)}
 
 
 def _triggers(work: Work) -> dict[str, Array]:
