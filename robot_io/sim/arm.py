@@ -10,6 +10,7 @@ The policy runs at 10 Hz over 500 Hz physics; the target moves in `TARGET_PIECES
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from math import pi
 from typing import Any
@@ -32,6 +33,8 @@ TO_BASE = np.array([1.0, -1.0, -1.0, 1.0, -1.0, -1.0])
 WALL_M = 0.002
 """this close to a side of the pose box, the target leans on its wall"""
 HOME_JOINTS_RAD = (0.0, -1.6, 1.9, -1.9, -pi / 2, 0.0)
+# A diverging simulation is reported by `Arm.drive`; MuJoCo would also write a log file where the process runs.
+mujoco.set_mju_user_warning(logging.getLogger(__name__).debug)
 FAULTS = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
 
 
