@@ -78,6 +78,26 @@ def test_a_lasting_force_is_an_event_and_a_short_one_is_not(robot: SimRobot) -> 
         assert {r.reason for r in replies if r.action is not None} == ({expected} if expected else set())
 
 
+def test_a_dropped_eggplant_is_picked_up_again() -> None:
+    robot = make_robot("pick_eggplant", cameras=())
+    human = ScriptedHuman(robot, 0)
+    robot.reset(1)
+    human.reset(1)
+    reasons, lifted = set(), False
+    while robot.privileged.outcome is Outcome.UNKNOWN:
+        reply = human.poll(robot.observe(), POLICY)
+        reasons.add(reply.reason)
+        action = robot.task.expert(robot.arm) if reply.action is None else reply.action
+        lifted = lifted or robot.task.carried(robot.arm)
+        if lifted and reply.action is None:
+            action = np.array([0, 0, 0, 0, 0, 0, 1.0])
+        robot.send(action)
+        if len(reasons) > 1 and robot.task.carried(robot.arm):
+            break
+    assert reasons == {"", "drop"}
+    assert robot.task.carried(robot.arm)
+
+
 def jam_then_help(robot: SimRobot, human: ScriptedHuman, seed: int) -> tuple[list[HumanInput], Outcome]:
     """Put the tube down 5 mm beside the hole; the person takes over, and drives the expert home if asked again."""
     robot.reset(seed)

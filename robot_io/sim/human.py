@@ -95,6 +95,7 @@ class ScriptedHuman:
         """Every clock starts anew."""
         self._stall.reset()
         self._pushing.clear()
+        self._carried = False
         self._pending, self._wait, self._blind = "", 0, 0
 
     def _decide(self, observation: Observation, last_source: ActionSource) -> str:
@@ -121,13 +122,19 @@ class ScriptedHuman:
         self._blind = max(self._blind - 1, 0)
         if self._asked:
             return "asked"
-        if self._robot.task.lost(self._robot.arm):
+        if self._fell():
             return "drop"
         if sum(self._pushing) == FORCE_STEPS:
             return "force"
         if self._robot.arm.at_wall():
             return "workspace"
         return "stall" if stuck and not suspended else ""
+
+    def _fell(self) -> bool:
+        """It was carried, and now it lies where it does not belong."""
+        task, arm = self._robot.task, self._robot.arm
+        self._carried = self._carried or task.carried(arm)
+        return self._carried and task.lying(arm)
 
     def _notice(self, event: str) -> None:
         """Attention, then the reaction delay; a call for help cannot be missed."""

@@ -42,6 +42,14 @@ class SimTask(Protocol):
         """What went wrong, in the words of the audit: slip, jam, wrong_grasp, drop, timeout."""
         ...
 
+    def carried(self, arm: Arm) -> bool:
+        """The object is in the hand, off the table."""
+        ...
+
+    def lying(self, arm: Arm) -> bool:
+        """The object is out of the hand, where it does not belong."""
+        ...
+
     def near_contact(self, arm: Arm) -> bool: ...
     def expert(self, arm: Arm) -> Array:
         """(7,) what an expert who sees everything does next."""

@@ -24,19 +24,21 @@ POT_WALLS = 12
 IN_POT_M = 0.065
 """the eggplant's centre is at most this far from the pot's axis"""
 REST_M = 0.03
-CARRY_M = 0.11
-"""height of the eggplant on its way"""
+CARRY_M = 0.12
+"""height of the eggplant on its way, and from which it is let go"""
 TURN_WEIGHT_M = 0.05
 REACH_M = 0.025
 
 GRASP_HEIGHT_M = 0.020
+GRASP_SLACK_M = 0.008
 HOVER_M = 0.09
-OVER_M = 0.008
-TURNED_RAD = 0.08
+OVER_M = 0.010
+TURNED_RAD = 0.12
+FUNNEL_SLOPE = 4.0
+"""height over the grasp that the expert keeps for each metre of misplacement, up to the hover"""
 GRIPPED_M = (0.012, 0.028)
 """finger travel with the eggplant between the pads"""
 DROP_ZONE_M = 0.03
-RELEASE_M = 0.085
 OPEN, CLOSED = 1.0, -1.0
 
 
@@ -106,6 +108,14 @@ class PickEggplant:
         low, high = np.array(self.limits.low[:2]) - margin, np.array(self.limits.high[:2]) + margin
         return bool(eggplant[2] < 0.0 or np.any(eggplant[:2] < low) or np.any(eggplant[:2] > high))
 
+    def carried(self, arm: Arm) -> bool:
+        """In the jaw and clearly lifted."""
+        return _gripped(arm) and bool(_eggplant(arm)[2] > POT_HEIGHT_M)
+
+    def lying(self, arm: Arm) -> bool:
+        """Low, out of the jaw, and not in the pot."""
+        return not _gripped(arm) and bool(_eggplant(arm)[2] < POT_HEIGHT_M) and not self._in_pot(arm)
+
     def failure_mode(self, arm: Arm, *, stalled: bool) -> str:
         """Where the eggplant and the jaw ended up."""
         if self.lost(arm):
@@ -121,34 +131,29 @@ class PickEggplant:
         return bool(arm.position()[2] < HOVER_M)
 
     def expert(self, arm: Arm) -> Array:
-        """Over the pot: lower and let go. Eggplant in the jaw: carry. Else: reach, turn, go down, close."""
+        """Over the pot: let go. Eggplant in the jaw: carry. Else: reach, turn, go down, close."""
         if _to_pot(arm) < DROP_ZONE_M:
-            return self._release(arm)
+            return _go(arm, np.array([0.0, 0.0, 0.02]), 0.0, OPEN)
         if _gripped(arm):
             return self._carry(arm)
         return self._reach(arm)
 
-    def _release(self, arm: Arm) -> Array:
-        height = _eggplant(arm)[2]
-        if _gripped(arm) and height > RELEASE_M:
-            return _go(arm, np.array([0.0, 0.0, RELEASE_M - 0.01 - height]), 0.0, CLOSED)
-        return _go(arm, np.array([0.0, 0.0, 0.02]), 0.0, OPEN)
-
     def _carry(self, arm: Arm) -> Array:
+        """Up first, then over."""
         eggplant = _eggplant(arm)
-        move = np.append(arm.data.mocap_pos[0][:2] - eggplant[:2], CARRY_M + 0.01 - eggplant[2])
+        move = np.append(arm.data.mocap_pos[0][:2] - eggplant[:2], CARRY_M - eggplant[2])
         if eggplant[2] < POT_HEIGHT_M + REACH_M:
             move[:2] = 0.0
         return _go(arm, move, 0.0, CLOSED)
 
     def _reach(self, arm: Arm) -> Array:
-        eggplant, tool = _eggplant(arm), arm.position()
-        move = eggplant - tool
-        beside = float(np.hypot(*move[:2]))
-        above = beside < OVER_M and abs(_turn(arm)) < TURNED_RAD
-        move[2] = (GRASP_HEIGHT_M if above else HOVER_M + beside / 2) - tool[2]
-        low = above and tool[2] < GRASP_HEIGHT_M + 0.006
-        return _go(arm, move, _turn(arm), CLOSED if low else OPEN)
+        """Down a funnel: the better placed over the eggplant, the lower the fingers may be."""
+        tool = arm.position()
+        move, turn = _eggplant(arm) - tool, _turn(arm)
+        misplaced = max(float(np.hypot(*move[:2])) - OVER_M, 0.0) + TURN_WEIGHT_M * max(abs(turn) - TURNED_RAD, 0.0)
+        move[2] = GRASP_HEIGHT_M + min(FUNNEL_SLOPE * misplaced, HOVER_M) - tool[2]
+        around = misplaced == 0.0 and tool[2] < GRASP_HEIGHT_M + GRASP_SLACK_M
+        return _go(arm, move, turn, CLOSED if around else OPEN)
 
     def _in_pot(self, arm: Arm) -> bool:
         return bool(_to_pot(arm) < IN_POT_M and _eggplant(arm)[2] < POT_HEIGHT_M + 0.02)

@@ -103,6 +103,14 @@ class TubeInsertion:
         """Never: the weld keeps the tube in the hand."""
         return False
 
+    def carried(self, arm: Arm) -> bool:
+        """Always."""
+        return True
+
+    def lying(self, arm: Arm) -> bool:
+        """Never."""
+        return False
+
     def failure_mode(self, arm: Arm, *, stalled: bool) -> str:
         """A tube that stands still is jammed; one that moves ran out of time."""
         return "jam" if stalled else "timeout"
