@@ -6,7 +6,7 @@ A line that does not pass says what was found, what is asked for, and what to do
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +15,7 @@ from assets.manifest import CheckResult
 from audits.freeze import Freeze
 from audits.log import AuditLog
 from episodes.errors import IntegrityError
-from episodes.record import ActionSource
+from episodes.record import ActionSource, Outcome
 from episodes.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -95,10 +95,15 @@ def freeze_stands(name: str, kind: str, made: Freeze | None, workspace: Workspac
     return CheckResult(name=name, passed=True, sentence=sentence, figures={"freeze": made.name, "count": made.count})
 
 
-def outcomes_known(outcomes: Sequence[bool | None]) -> CheckResult:
-    """There are outcomes to learn from; the value's training refuses without, and says where to give them."""
-    known = sum(outcome is not None for outcome in outcomes)
-    sentence = f"{known} of {len(outcomes)} usable episodes have a known outcome"
+def outcomes_known(success: pl.Series) -> CheckResult:
+    """There are outcomes to learn from; where there are none, say where they are given."""
+    known = int((success != Outcome.UNKNOWN.value).sum())
+    sentence = f"{known} of {len(success)} usable episodes have a known outcome"
+    if not known:
+        sentence += (
+            ", and the value is learned from successes: outcomes are needed; give them on the app's page Episodes "
+            "(`regrasp app`) and freeze them with `regrasp audit freeze episodes NAME`"
+        )
     return CheckResult(name="outcomes_known", passed=known > 0, sentence=sentence)
 
 

@@ -47,6 +47,11 @@ def table(work: Work, key: str, session: str | None = None) -> pl.DataFrame:
     return pl.read_parquet(work.upstream(key, session) / TABLE)
 
 
+def usable(work: Work) -> pl.DataFrame:
+    """The task's decided episodes that models may read."""
+    return table(work, "episodes/decided").filter(~pl.col("excluded") & pl.col("complete"))
+
+
 def version(work: Work, key: str, session: str | None = None) -> str:
     """The data version that stands of a stage."""
     manifest = read_manifest(work.workspace, STAGE[key], session or work.task)

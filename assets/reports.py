@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets import checks, inputs
+from assets import inputs
 from assets.graph import stage
 from assets.making import Made, Work
 from episodes.record import Array
@@ -30,13 +30,14 @@ def offline(work: Work) -> Made:
     learned = [pair for pair in judged if pair[0].split in ("train", "calibration")]
     report = {"held_out": _judge(work, held_out, triggers), "out_of_fold": _judge(work, learned, triggers)}
     (work.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
-    flat = {f"{split}, {key}": part[key] for split, part in report.items() for key in part}
-    return Made(metadata=flat)
+    return Made(
+        metadata={f"{split}, {part}": figures for split, parts in report.items() for part, figures in parts.items()}
+    )
 
 
 def _judge(work: Work, judged: Sequence[tuple[StepData, ValueCurves]], triggers: Mapping[str, Array]) -> dict[str, Any]:
     """Both reports on some episodes, each judged by nets that did not train on it."""
-    from models.evaluation import privileged_stalls, trigger_report, value_report
+    from models.evaluation import figures_json, privileged_stalls, trigger_report, value_report
     from robot_io.collect import read_privileged
 
     episodes = [episode for episode, _ in judged]
@@ -47,7 +48,7 @@ def _judge(work: Work, judged: Sequence[tuple[StepData, ValueCurves]], triggers:
         median_duration_s=inputs.value_model(work).median_duration_s,
     )
     trigger = trigger_report(episodes, triggers, privileged_stalls(read_privileged(work.workspace)))
-    return {"value": checks.figures(value), "trigger": checks.figures(trigger)}
+    return {"value": figures_json(value), "trigger": figures_json(trigger)}
 
 
 def _triggers(work: Work) -> dict[str, Array]:

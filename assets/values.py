@@ -21,10 +21,16 @@ DRAWN = 40
 
 @stage("values/model")
 def model(work: Work) -> Made:
-    """Cross-fit V and the stall heads, then judge them on curves of nets that did not see the episode."""
+    """Cross-fit V and the stall heads, then judge them on curves of nets that did not see the episode.
+
+    Without any outcome nothing is even read: that is said before what else the recordings may lack.
+    """
     from models.evaluation import value_report
     from models.value_training import fit_value
 
+    known = checks.outcomes_known(inputs.usable(work)["success"])
+    if known.blocks:
+        return Made(checks=(known,))
     episodes = inputs.episodes(work)
     fitted = fit_value(episodes, work.config("value"), progress=work.progress)
     model_hash = fitted.save(work.out)
@@ -34,10 +40,9 @@ def model(work: Work) -> Made:
     scores = {name: curve.success_score for name, curve in curves.items()}
     report = value_report(judged, values, scores, median_duration_s=fitted.median_duration_s)
     told = {"model": model_hash, "trained on": len(fitted.fold_of), "median duration, s": fitted.median_duration_s}
-    outcomes = [episode.success for episode in episodes]
     return Made(
         metadata=told | checks.figures(report),
-        checks=(checks.outcomes_known(outcomes), checks.value_calibration(report)),
+        checks=(known, checks.value_calibration(report)),
         plots={"curves": plots.curves(_by_outcome((episode, values[episode.episode_id]) for episode in judged), "V")},
     )
 

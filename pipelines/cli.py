@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,17 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return given.verb.run(given.root)
     except RegraspError as error:
-        return _told(error, error.exit_code, debug=given.debug)
+        print(traceback.format_exc() if given.debug else error, file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        print("unexpected:", end=" ", file=sys.stderr)
-        return _told(error, UNEXPECTED, debug=given.debug)
-
-
-def _told(error: Exception, code: int, *, debug: bool) -> int:
-    if debug:
-        raise error
-    print(f"{error}" or type(error).__name__, file=sys.stderr)
-    return code
+        told = f"unexpected: {error or type(error).__name__}; run it again with --debug to see where"
+        print(traceback.format_exc() if given.debug else told, file=sys.stderr)
+        return UNEXPECTED

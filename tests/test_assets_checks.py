@@ -75,6 +75,14 @@ def test_a_freeze_of_a_whole_log_stands_and_one_of_a_torn_log_blocks(tmp_path: P
     assert "demo" in line.sentence
 
 
+def test_outcomes_are_asked_for_with_the_place_to_give_them() -> None:
+    assert checks.outcomes_known(pl.Series(["success", "unknown"])).passed
+    for nothing in (pl.Series(["unknown"]), pl.Series([], dtype=pl.String)):
+        line = checks.outcomes_known(nothing)
+        assert line.blocks
+        assert "page Episodes" in line.sentence
+
+
 def report(curve: np.ndarray[Any, Any]) -> ValueReport:
     """The report of a model that gives each of four successes and four failures this curve."""
     episodes = [_Judged(f"e{i}", i < 4) for i in range(8)]

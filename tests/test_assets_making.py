@@ -76,7 +76,7 @@ def test_refused_data_become_a_failed_check_that_others_wait_for(workspace: Work
     assert manifest.blocked_by == CheckResult(name="files", passed=False, sentence="no outcomes; give some")
     assert manifest.files == ()
     assert maker.refused == [(STAGE[RAW], "s1")]
-    with pytest.raises(GateNotMet, match="files.*no outcomes"):
+    with pytest.raises(GateNotMet, match=r"files.*no outcomes"):
         maker.make(VALIDATED, "s1", one_file)
 
 

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from episodes.errors import UsageError
 
 if TYPE_CHECKING:
-    from episodes.workspace import Workspace
+    from pipelines.simulated import SessionJob
     from releases.bundle import Release
-    from robot_io.loop import EpisodeSummary
-    from robot_io.protocols import Policy
-    from robot_io.sim import SimRobot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +28,8 @@ class Demo:
     def run(self, root: Path) -> int:
         from pipelines import demo
 
-        return int(demo.run(root, quick=self.quick, report=self.report) or 0)
+        demo.run(root, quick=self.quick, report=self.report)
+        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +42,8 @@ class Collect:
     """slug"""
     episodes: int = 10
     """how many the session is to hold"""
+    cameras: tuple[str, ...] = ("third",)
+    """third, wrist or both"""
     policy: str = "none"
     """directory of a base policy, or none"""
     teleop: Literal["scripted", "none"] = "scripted"
@@ -55,31 +55,26 @@ class Collect:
 
     def run(self, root: Path) -> int:
         from episodes.workspace import Workspace
-        from robot_io.collect import collect_session
-        from robot_io.live import LiveWriter
-        from robot_io.sim import ScriptedHuman, make_robot
+        from pipelines.simulated import SessionJob
 
         if self.policy == "none" and self.teleop == "none":
             raise UsageError("nobody drives; give --policy DIR or --teleop scripted")
-        workspace = Workspace.open(root, create=True)
-        policy = _policy(self.policy)
-        collection = "demo" if policy is None else "rollout" if self.teleop == "none" else "takeover"
-        session = self.session or _new_session(collection)
-        with closing(make_robot(self.task)) as robot, _episodes_bar(self.episodes) as tick:
-            summaries = collect_session(
-                workspace,
-                session,
-                robot,
-                range(self.seed, self.seed + self.episodes),
-                collection=collection,  # type: ignore[arg-type]
-                policy=policy,
-                teleop=ScriptedHuman(robot, demo=policy is None) if self.teleop == "scripted" else None,
-                collected_by={"command": "collect", "policy": policy.policy_id if policy else ""},
-                live=LiveWriter(workspace.root, session),
-                on_episode=tick,
-            )
-        _told(summaries, session)
-        return 0
+        Workspace.open(root, create=True)
+        alone = self.policy == "none"
+        kind: Literal["demo", "rollout", "takeover"]
+        kind = "demo" if alone else "rollout" if self.teleop == "none" else "takeover"
+        job = SessionJob(
+            root=root,
+            session=self.session or _new_session(kind),
+            task=self.task,
+            cameras=self.cameras,
+            seeds=tuple(range(self.seed, self.seed + self.episodes)),
+            collection=kind,
+            human="demo" if alone else "none" if self.teleop == "none" else "watching",
+            policy=None if alone else Path(self.policy),
+            live=True,
+        )
+        return _recorded(job)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,47 +91,28 @@ class Deploy:
     """how many the session is to hold"""
     session: str | None = None
     """slug; a new one by default"""
-    seed: int = 10_000
+    seed: int = 50_000
     """of the first episode"""
 
     def run(self, root: Path) -> int:
-        from episodes.workspace import Workspace
-        from robot_io.sim import make_robot
+        from pipelines.simulated import SessionJob
 
-        workspace = Workspace.open(root)
         release = _verified(root, self.task, self.robot, self.release)
-        features = release.manifest.features
-        session = self.session or _new_session("deploy")
-        with closing(make_robot(self.task, cameras=features.cameras, image_px=features.image_px or 64)) as robot:
-            summaries = self._loop(workspace, release, robot, session)
-        _told(summaries, session)
-        return 0
-
-    def _loop(self, workspace: Workspace, release: Release, robot: SimRobot, session: str) -> list[EpisodeSummary]:
-        from releases import gates
-        from robot_io.collect import collect_session
-        from robot_io.deployment import load_deployment
-        from robot_io.live import LiveWriter
-        from robot_io.sim import ScriptedHuman
-
-        gates.require(gates.check(release, robot.spec))
-        parts = {part: release.part(part) for part in ("policy", "value", "trigger", "memory", "recovery")}
-        deployed = load_deployment(parts, robot.spec)
-        with _episodes_bar(self.episodes) as tick:
-            return collect_session(
-                workspace,
-                session,
-                robot,
-                range(self.seed, self.seed + self.episodes),
-                collection="takeover",
-                policy=deployed.policy,
-                teleop=ScriptedHuman(robot),
-                monitor=deployed.monitor,
-                recovery=deployed.recovery,
-                collected_by={"command": "deploy", "release": release.version},
-                live=LiveWriter(workspace.root, session),
-                on_episode=tick,
-            )
+        _check_robot(release, self.task)
+        job = SessionJob(
+            root=root,
+            session=self.session or _new_session("deploy"),
+            task=self.task,
+            cameras=release.manifest.features.cameras,
+            seeds=tuple(range(self.seed, self.seed + self.episodes)),
+            collection="takeover",
+            human="watching",
+            release=release.version,
+            arm="with",
+            live=True,
+        )
+        print(f"release {release.version} verified, {len(release.manifest.files)} files")
+        return _recorded(job)
 
 
 def _verified(root: Path, task: str, profile: str, version: str | None) -> Release:
@@ -154,10 +130,25 @@ def _verified(root: Path, task: str, profile: str, version: str | None) -> Relea
     return release
 
 
-def _policy(directory: str) -> Policy | None:
-    from robot_io.deployment import load_policy
+def _check_robot(release: Release, task: str) -> None:
+    """`GateNotMet` where the simulated robot gives not what the models read."""
+    from releases import gates
+    from robot_io.sim import make_robot
 
-    return None if directory == "none" else load_policy(Path(directory))
+    features = release.manifest.features
+    with closing(make_robot(task, cameras=features.cameras, image_px=features.image_px or 64)) as robot:
+        gates.require(gates.check(release, robot.spec))
+
+
+def _recorded(job: SessionJob) -> int:
+    """Record the session and say what came of it."""
+    from pipelines.simulated import run_sessions
+
+    with _episodes_bar() as on_count:
+        (summaries,) = run_sessions([job], workers=1, on_count=on_count)
+    won = sum(summary.success.as_bool() is True for summary in summaries)
+    print(f"session {job.session}: {len(summaries)} episodes recorded, {won} successes; next: regrasp materialize")
+    return 0
 
 
 def _new_session(kind: str) -> str:
@@ -165,16 +156,12 @@ def _new_session(kind: str) -> str:
 
 
 @contextmanager
-def _episodes_bar(total: int) -> Iterator[Callable[[EpisodeSummary], None]]:
-    """A progress bar of episodes; call it with each summary."""
+def _episodes_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of episodes, to be called with (there, wanted)."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("episodes", total=total)
-        yield lambda _: progress.advance(bar)
-
-
-def _told(summaries: list[EpisodeSummary], session: str) -> None:
-    won = sum(summary.success.as_bool() is True for summary in summaries)
-    print(f"session {session}: {len(summaries)} episodes recorded, {won} successes; next: regrasp materialize")
+    columns = (TextColumn("episodes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

@@ -1,0 +1,212 @@
+"""The command line: exit codes, one sentence for what goes wrong, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from release_parts import make_parts, make_release
+from synthetic import make_episode
+
+from audits.log import AuditLog
+from episodes.store import EpisodeStore
+from pipelines import cli
+from pipelines.cli import main
+
+DATA = Path(__file__).parent / "data"
+TUBE = "tube_insertion"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A workspace with one episode."""
+    EpisodeStore(tmp_path / "w").write(make_episode(1, success=True))
+    return tmp_path / "w"
+
+
+def run(root: Path, *arguments: str) -> int:
+    return main([*arguments, "--root", str(root)])
+
+
+def test_help_answers_without_anything_heavy() -> None:
+    code = (
+        "import sys; from pipelines.cli import main; code = main(['--help']);"
+        "heavy = {'torch', 'dagster', 'mujoco', 'streamlit', 'polars', 'sqlalchemy', 'h5py'} & set(sys.modules);"
+        "sys.exit(f'{heavy}' if heavy else code)"
+    )
+    repository = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for verb in ("demo", "collect", "import", "inspect", "materialize", "ui", "app", "audit", "release", "deploy"):
+        assert verb in done.stdout
+
+
+def test_the_module_is_the_command() -> None:
+    repository = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "pipelines", "materialize", "--root", "nowhere"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 2
+    assert done.stderr == "nowhere is no workspace yet; make one with `regrasp demo` or `regrasp import`\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["materialize", "--nonsense"],
+        ["collect", "--robot", "ur5e-of-somebody"],
+        ["audit"],
+        ["audit", "freeze", "opinions", "x"],
+        ["import"],
+    ],
+)
+def test_a_command_that_is_none_is_a_usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_the_root_may_stand_before_the_verb_or_in_the_environment(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--root", str(root), "inspect"]) == 0
+    monkeypatch.setenv("REGRASP_ROOT", str(root))
+    assert main(["inspect"]) == 0
+    assert capsys.readouterr().out.count("s1") == 2
+
+
+def test_inspect_lists_and_shows_for_people_and_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, "inspect", "--json") == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["session"], listed["task"], listed["success"]) == ("s1", "insert", "success")
+    assert run(root, "inspect", listed["episode_id"][:6], "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["episode_id"] == listed["episode_id"]
+    assert shown["defects"] == ["warning: the units of the actions are not declared"]
+    assert run(root, "inspect", listed["episode_id"]) == 0
+    assert "collection: rollout" in capsys.readouterr().out
+    assert run(root, "inspect", "0123456789abcdef") == 3
+
+
+def test_robosuite_comes_in_as_three_episodes_with_nothing_invented(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "w"
+    source = str(next((DATA / "robosuite_lift_hdf5").rglob("*.hdf5")))
+    assert run(root, "import", source) == 0
+    assert "3 imported, 0 already there, 0 refused" in capsys.readouterr().out
+    assert run(root, "import", source) == 0
+    assert "0 imported, 3 already there" in capsys.readouterr().out
+    assert run(root, "inspect", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert sorted(row["length"] for row in listed) == [392, 482, 510]
+    assert {row["success"] for row in listed} == {"unknown"}
+
+
+def test_a_dataset_without_outcomes_stops_at_the_value_and_says_where_to_give_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "w"
+    assert run(root, "import", str(next((DATA / "robosuite_lift_hdf5").rglob("*.hdf5")))) == 0
+    assert run(root, "materialize") == 4
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "values/model" in told
+    assert "outcomes are needed; give them on the app's page Episodes" in told
+
+
+def test_a_foreign_file_is_refused_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    foreign = tmp_path / "notes.hdf5"
+    foreign.write_text("not this")
+    assert run(tmp_path / "w", "import", str(foreign)) == 3
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert run(tmp_path / "w", "import", str(tmp_path / "gone")) == 2
+
+
+def test_a_newer_workspace_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "workspace.json").write_text('{"schema_version": 99}')
+    assert run(root, "materialize") == 3
+    assert "install a newer Regrasp" in capsys.readouterr().err
+
+
+def test_materialize_names_what_it_does_not_know(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, "materialize", "values/nonsense") == 2
+    assert "values/model" in capsys.readouterr().err
+    assert run(root, "materialize", "--task", "nonsense") == 2
+
+
+def test_an_audit_log_is_shown_exported_continued_and_verified(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = AuditLog(root / "audits.sqlite")
+    log.append("episode.note", "e1", by="ann", value={"text": "odd"}, shown={}, seconds=1.0)
+    assert run(root, "audit", "freeze", "episodes", "first", "--by", "ann") == 0
+    assert run(root, "audit", "freeze", "episodes", "first", "--by", "ann") == 3
+    capsys.readouterr()
+    assert run(root, "audit", "log", "--json") == 0
+    assert [event["kind"] for event in json.loads(capsys.readouterr().out)] == ["episode.note", "freeze"]
+    assert run(root, "audit", "export", str(tmp_path / "log.jsonl")) == 0
+    EpisodeStore(tmp_path / "other").write(make_episode(2, success=True))
+    assert run(tmp_path / "other", "audit", "import", str(tmp_path / "log.jsonl")) == 0
+    assert run(tmp_path / "other", "audit", "verify") == 0
+    assert "2 decisions and 1 freezes" in capsys.readouterr().out
+
+
+def test_releases_are_listed_promoted_and_rolled_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = make_release(root, make_parts(root / "first")).version
+    second = make_release(root, make_parts(root / "second", scale=2.0)).version
+    assert run(root, "release", "promote", first, "--by", "demo") == 0
+    assert run(root, "release", "promote", first, "--profile", "ur5e", "--by", "demo") == 4
+    assert run(root, "release", "promote", second, "--by", "ann") == 0
+    assert run(root, "release", "rollback", TUBE, "--by", "ann") == 0
+    capsys.readouterr()
+    assert run(root, "release", "list", "--json") == 0
+    listed = {row["release"]: row["champion on"] for row in json.loads(capsys.readouterr().out)}
+    assert listed == {first[:16]: "sim", second[:16]: ""}
+    assert run(root, "release", "show", first) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == first
+    assert run(root, "release", "verify", "0" * 16) == 2
+
+
+def test_a_flipped_byte_keeps_a_release_off_the_robot(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    version = make_release(root, make_parts(root / "parts")).version
+    assert run(root, "release", "promote", version) == 0
+    weights = root / "releases" / version[:16] / "value" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert run(root, "release", "verify", version) == 5
+    assert run(root, "deploy", "--robot", "sim") == 5
+    assert "value/model.safetensors" in capsys.readouterr().err
+
+
+def test_without_a_champion_there_is_nothing_to_deploy(root: Path) -> None:
+    assert run(root, "deploy") == 2
+
+
+def test_somebody_must_drive(root: Path) -> None:
+    assert run(root, "collect", "--teleop", "none") == 2
+
+
+def test_what_is_not_foreseen_is_one_line_unless_asked(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(self: object, root: Path) -> int:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(cli.Inspect, "run", broken)
+    assert run(root, "inspect") == 1
+    assert capsys.readouterr().err == "unexpected: a bug; run it again with --debug to see where\n"
+    assert run(root, "inspect", "--debug") == 1
+    assert "ZeroDivisionError: a bug" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_130(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: object, root: Path) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Inspect, "run", interrupted)
+    assert run(root, "inspect") == 130
