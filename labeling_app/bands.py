@@ -37,29 +37,39 @@ def by_outcome(curves: pl.DataFrame, outcomes: Mapping[str, str], column: str) -
 
 def bands_figure(curves: pl.DataFrame, outcomes: Mapping[str, str], *, column: str = "value") -> go.Figure:
     """Median and 10 to 90 % band for each outcome, single episodes as thin lines behind."""
-    figure, share = go.Figure(), np.linspace(0, 1, POINTS, dtype=np.float32)
+    traces: list[dict[str, Any]] = []
     for outcome, stack in by_outcome(curves, outcomes, column).items():
-        colour = OUTCOMES[outcome]
-        for curve in stack[:LINES_SHOWN]:
-            thin = {"color": faded(colour, 0.18), "width": 1}
-            figure.add_trace(go.Scatter(x=share, y=np.float32(curve), line=thin, showlegend=False, hoverinfo="skip"))
-        low, middle, high = np.percentile(stack, [10, 50, 90], axis=0).astype(np.float32)
-        edge = {"line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(x=share, y=high, **edge))
-        figure.add_trace(go.Scatter(x=share, y=low, fill="tonexty", fillcolor=faded(colour, 0.2), **edge))
-        name = f"{outcome} ({len(stack)})"
-        label = "%{y:.2f}<extra>" + outcome + "</extra>"
-        figure.add_trace(
-            go.Scatter(x=share, y=middle, name=name, line={"color": colour, "width": 3}, hovertemplate=label)
-        )
-    figure.update_traces(mode="lines")
-    figure.update_layout(
-        height=250,
-        margin={"l": 58, "r": 12, "t": 34, "b": 42},
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal", "font": {"size": 12}},
-        hovermode="x",
-        dragmode=False,
-    )
-    figure.update_xaxes(title_text="share of the episode", tickformat=".0%", range=[0, 1], title_standoff=4)
-    figure.update_yaxes(range=[-0.05, 1.08], title_standoff=4)
-    return figure
+        traces += _outcome_traces(f"{outcome} ({len(stack)})", stack, OUTCOMES[outcome])
+    return go.Figure(data=traces, layout=_LAYOUT)
+
+
+def _outcome_traces(name: str, stack: npt.NDArray[np.float64], colour: str) -> list[dict[str, Any]]:
+    share = np.linspace(0, 1, POINTS, dtype=np.float32)
+    low, middle, high = np.percentile(stack, [10, 50, 90], axis=0).astype(np.float32)
+    line = {"type": "scatter", "mode": "lines", "x": share}
+    silent = {**line, "showlegend": False, "hoverinfo": "skip"}
+    fill = {"fill": "tonexty", "fillcolor": faded(colour, 0.2)}
+    return [
+        {**silent, **_one_by_one(stack[:LINES_SHOWN], share), "line": {"color": faded(colour, 0.2), "width": 1}},
+        {**silent, "y": high, "line": {"width": 0}},
+        {**silent, "y": low, "line": {"width": 0}, **fill},
+        {**line, "y": middle, "line": {"color": colour, "width": 3}, "name": name, "hovertemplate": "%{y:.2f}"},
+    ]
+
+
+def _one_by_one(stack: npt.NDArray[np.float64], share: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """Many curves as one trace, NaN between them: a trace each would cost more than all the rest."""
+    gap = np.full((len(stack), 1), np.nan)
+    x = np.hstack([np.tile(share, (len(stack), 1)), gap])
+    return {"x": x.ravel().astype(np.float32), "y": np.hstack([stack, gap]).ravel().astype(np.float32)}
+
+
+_LAYOUT: dict[str, Any] = {
+    "height": 250,
+    "margin": {"l": 58, "r": 12, "t": 34, "b": 42},
+    "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal", "font": {"size": 12}},
+    "hovermode": "x",
+    "dragmode": False,
+    "xaxis": {"title": {"text": "share of the episode", "standoff": 4}, "tickformat": ".0%", "range": [0, 1]},
+    "yaxis": {"range": [-0.05, 1.08]},
+}

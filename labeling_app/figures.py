@@ -7,13 +7,13 @@ strips are exact indices, never resampled.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 import polars as pl
-from plotly.subplots import make_subplots
 
 from episodes.record import Episode
 from labeling_app.labels import Label
@@ -31,6 +31,7 @@ from labeling_app.palette import (
 )
 
 Array = npt.NDArray[Any]
+Trace = dict[str, Any]
 STRIP_PX, GAP_PX, TOP_PX, BOTTOM_PX = 22, 14, 34, 38
 
 
@@ -52,184 +53,192 @@ def curves_figure(
     draft: tuple[int, int] | None = None,
 ) -> go.Figure:
     """Value with its spread and success score, risk, and strips of labels and sources, of one episode."""
-    rows: list[int] = [190, 90]
-    strips = [name for name, there in (("label", labels is not None), ("source", source is not None)) if there]
-    figure = _rows(rows, strips)
-    _value_traces(figure, curves)
-    _risk_traces(figure, curves, triggers)
+    rows = [
+        Row("value", 190, _value_traces(curves), range=(-0.05, 1.08)),
+        Row("risk", 90, _risk_traces(curves, triggers)),
+    ]
     if labels is not None:
-        _label_strip(figure, len(rows) + 1, labels, selected)
+        rows.append(Row("label", STRIP_PX, _label_bars(labels, selected), range=(-0.5, 0.5)))
     if source is not None:
-        _source_strip(figure, len(rows) + len(strips), source)
+        rows.append(Row("source", STRIP_PX, _source_bars(source), range=(-0.5, 0.5)))
+    shapes = [_span("y2", start, stop, faded(TRIGGER, 0.18)) for start, stop in _fired(triggers)]
     if draft is not None:
-        _draft(figure, draft)
-    _cursor(figure, cursor, len(curves))
-    figure.update_yaxes(title_text="value", range=[-0.05, 1.08], row=1)
-    figure.update_yaxes(title_text="risk", row=2)
-    return figure
+        dotted = {"color": DRAFT, "width": 1.5, "dash": "dot"}
+        shapes += [_span(axis, *draft, faded(DRAFT, 0.12), line=dotted) for axis in ("y", "y2")]
+    return _figure(rows, len(curves), cursor=cursor, shapes=shapes)
 
 
 def signals_figure(episode: Episode, *, cursor: int) -> go.Figure:
-    """What the robot felt: force and torque, gripper, the rest of proprioception, and who acted."""
-    panels = _signal_panels(episode)
-    figure = _rows([100] * len(panels), ["source"])
-    for row, (title, series) in enumerate(panels.items(), start=1):
-        for name, values in series.items():
-            figure.add_trace(_line(name, values, width=1.4, showlegend=False), row=row, col=1)
-        figure.update_yaxes(title_text=title, row=row)
-    _source_strip(figure, len(panels) + 1, episode.action_source)
-    _cursor(figure, cursor, len(episode))
-    return figure
+    """What the robot felt: force, gripper, the rest of proprioception, and who acted."""
+    rows = [
+        Row(title, 100, [_line(name, values, width=1.4, showlegend=False) for name, values in series.items()])
+        for title, series in _signal_panels(episode).items()
+    ]
+    rows.append(Row("source", STRIP_PX, _source_bars(episode.action_source), range=(-0.5, 0.5)))
+    return _figure(rows, len(episode), cursor=cursor)
 
 
 def pair_figure(query: pl.DataFrame | None, goal: pl.DataFrame | None, query_t: int, goal_t: int) -> go.Figure:
     """The value curves of a stuck episode and of the one its goal was taken from, with the two steps marked."""
-    figure = _rows([180], [])
+    traces: list[Trace] = []
     for name, curve, t, colour in (
         ("stuck episode", query, query_t, OUTCOMES["failure"]),
         ("goal's episode", goal, goal_t, OUTCOMES["success"]),
     ):
-        if curve is None or curve.is_empty():
-            continue
-        values = curve["value"].to_numpy()
-        figure.add_trace(_line(name, values, colour=colour), row=1, col=1)
-        at = min(t, len(values) - 1)
-        point = go.Scatter(x=[at], y=[values[at]], mode="markers", marker={"size": 12, "color": colour}, name="")
-        point.update(showlegend=False, hovertemplate=f"{name}, step {at}: %{{y:.3f}}<extra></extra>")
-        figure.add_trace(point, row=1, col=1)
-    figure.update_yaxes(title_text="value", range=[-0.05, 1.08], row=1)
-    figure.update_layout(hovermode="closest", dragmode=False)
-    return figure
+        if curve is not None and not curve.is_empty():
+            values = curve["value"].to_numpy()
+            at = min(t, len(values) - 1)
+            dot = {"type": "scatter", "mode": "markers", "marker": {"size": 12, "color": colour}, "showlegend": False}
+            traces += [_line(name, values, colour=colour), {**dot, "x": [at], "y": [values[at]], "hoverinfo": "skip"}]
+    length = max((len(curve) for curve in (query, goal) if curve is not None), default=1)
+    return _figure([Row("value", 180, traces, range=(-0.05, 1.08))], length)
 
 
-def _rows(heights_px: Sequence[int], strips: Sequence[str]) -> go.Figure:
-    """Rows over one step axis, each of a fixed height in pixels, the named strips below them."""
-    heights = [*heights_px, *[STRIP_PX] * len(strips)]
-    plot_px = sum(heights) + GAP_PX * (len(heights) - 1)
-    figure = make_subplots(
-        rows=len(heights), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=GAP_PX / plot_px
-    )
-    figure.update_layout(
-        height=plot_px + TOP_PX + BOTTOM_PX,
-        margin={"l": 58, "r": 12, "t": TOP_PX, "b": BOTTOM_PX},
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal", "font": {"size": 12}},
-        hovermode="x",
-        hoverlabel={"font": {"size": 12}},
-        barmode="overlay",
-        bargap=0,
-        dragmode="select",
-        selectdirection="h",
-        clickmode="event+select",
-        newselection={"line": {"width": 1, "color": DRAFT}},
-    )
-    figure.update_xaxes(title_text="step", title_standoff=4, row=len(heights))
-    figure.update_yaxes(title_standoff=4, fixedrange=True)
-    for place, name in enumerate(strips):
-        row = len(heights_px) + place + 1
-        figure.update_yaxes(title_text="", tickvals=[0], ticktext=[name], range=[-0.5, 0.5], showgrid=False, row=row)
-        figure.update_xaxes(showgrid=False, row=row)
-    return figure
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One band of a figure: a plot, or a strip where it is `STRIP_PX` high."""
+
+    title: str
+    height_px: int
+    traces: Sequence[Trace]
+    range: tuple[float, float] | None = None
 
 
-def _line(name: str, values: Array, *, colour: str | None = None, width: float = 2, **more: Any) -> go.Scatter:
+def _figure(rows: Sequence[Row], length: int, *, cursor: int | None = None, shapes: Sequence[Trace] = ()) -> go.Figure:
+    """Rows over one step axis. Built as one dictionary: setting properties one by one costs ten times as much."""
+    plot_px = sum(row.height_px for row in rows) + GAP_PX * (len(rows) - 1)
+    traces, layout, top = [], dict(_LAYOUT), plot_px
+    for place, row in enumerate(rows, start=1):
+        axis = "y" if place == 1 else f"y{place}"
+        traces += [{**trace, "yaxis": axis} for trace in row.traces]
+        layout[axis.replace("y", "yaxis")] = _axis(row, ((top - row.height_px) / plot_px, top / plot_px))
+        top -= row.height_px + GAP_PX
+    step = {"title": {"text": "step", "standoff": 4}, "range": [-1, length], "anchor": axis, "zeroline": False}
+    marks = [*shapes]
+    if cursor is not None:
+        place = {"x0": cursor, "x1": cursor, "y0": 0, "y1": 1, "xref": "x", "yref": "paper"}
+        marks.append({"type": "line", **place, "line": {"color": CURSOR, "width": 1.5}})
+    height = {"height": plot_px + TOP_PX + BOTTOM_PX}
+    return go.Figure(data=traces, layout={**layout, **height, "xaxis": step, "shapes": marks})
+
+
+def _axis(row: Row, domain: tuple[float, float]) -> Trace:
+    axis: Trace = {"domain": [max(domain[0], 0.0), min(domain[1], 1.0)], "fixedrange": True, "zeroline": False}
+    if row.range:
+        axis["range"] = list(row.range)
+    if row.height_px == STRIP_PX:
+        return axis | {"tickvals": [0], "ticktext": [row.title], "showgrid": False}
+    return axis | {"title": {"text": row.title, "standoff": 4}, "nticks": 5}
+
+
+_LAYOUT: Trace = {
+    "margin": {"l": 58, "r": 12, "t": TOP_PX, "b": BOTTOM_PX},
+    "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal", "font": {"size": 12}},
+    "hovermode": "x",
+    "hoverlabel": {"font": {"size": 12}},
+    "barmode": "overlay",
+    "bargap": 0,
+    "dragmode": "select",
+    "selectdirection": "h",
+    "clickmode": "event+select",
+    "newselection": {"line": {"width": 1, "color": DRAFT}},
+}
+
+
+def _line(name: str, values: Array, *, colour: str | None = None, width: float = 2, **more: Any) -> Trace:
     """A line that can be clicked: plotly selects markers only, so there are invisible ones."""
-    unseen = {"marker": {"opacity": 0}}
-    return go.Scatter(
-        x=np.arange(len(values)),
-        y=np.asarray(values, np.float32),
-        name=name,
-        mode="lines+markers",
-        line={"width": width} | ({"color": colour} if colour else {}),
-        marker={"size": 7, "opacity": 0} | ({"color": colour} if colour else {}),
-        selected=unseen,
-        unselected=unseen,
-        hovertemplate="%{y:.3f}<extra>" + name + "</extra>",
+    unseen, paint = {"marker": {"opacity": 0}}, {"color": colour} if colour else {}
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": name,
+        "x": np.arange(len(values)),
+        "y": np.asarray(values, np.float32),
+        "line": {"width": width, **paint},
+        "marker": {"size": 7, "opacity": 0, **paint},
+        "selected": unseen,
+        "unselected": unseen,
+        "hovertemplate": "%{y:.3f}<extra>" + name + "</extra>",
         **more,
-    )
+    }
 
 
-def _value_traces(figure: go.Figure, curves: pl.DataFrame) -> None:
+def _value_traces(curves: pl.DataFrame) -> list[Trace]:
+    traces: list[Trace] = []
     if {"value_lo", "value_hi"} <= set(curves.columns):
-        steps = np.arange(len(curves))
+        edge = {
+            "type": "scatter",
+            "mode": "lines",
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+            "x": np.arange(len(curves)),
+        }
         low, high = (curves[name].to_numpy().astype(np.float32) for name in ("value_lo", "value_hi"))
-        band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(x=steps, y=high, showlegend=False, **band), row=1, col=1)
         fill = {"fill": "tonexty", "fillcolor": faded(VALUE, 0.18), "name": "spread"}
-        figure.add_trace(go.Scatter(x=steps, y=low, **fill, **band), row=1, col=1)
-    figure.add_trace(_line("value V", curves["value"].to_numpy(), colour=VALUE), row=1, col=1)
+        traces += [{**edge, "y": high, "showlegend": False}, {**edge, "y": low, **fill}]
+    traces.append(_line("value V", curves["value"].to_numpy(), colour=VALUE))
     if "success_score" in curves.columns:
-        figure.add_trace(_line("success score W", curves["success_score"].to_numpy(), colour=SCORE), row=1, col=1)
+        traces.append(_line("success score W", curves["success_score"].to_numpy(), colour=SCORE))
+    return traces
 
 
-def _risk_traces(figure: go.Figure, curves: pl.DataFrame, triggers: pl.DataFrame | None) -> None:
-    figure.add_trace(_line("risk R", curves["risk"].to_numpy(), colour=RISK, width=1.6), row=2, col=1)
+def _risk_traces(curves: pl.DataFrame, triggers: pl.DataFrame | None) -> list[Trace]:
+    risk = _line("risk R", curves["risk"].to_numpy(), colour=RISK, width=1.6)
     if triggers is None or triggers.is_empty():
-        return
-    fired = [(start, stop) for value, start, stop in runs(triggers["trigger"].to_numpy().astype(np.int8)) if value]
-    for start, stop in fired:
-        edges = {"x0": start - 0.5, "x1": stop - 0.5, "y0": 0, "y1": 1, "yref": "y2 domain", "xref": "x"}
-        figure.add_shape(type="rect", **edges, fillcolor=faded(TRIGGER, 0.18), line_width=0, layer="below")
+        return [risk]
     block = {"size": 11, "symbol": "square", "color": faded(TRIGGER, 0.4)}
-    figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=block, name="trigger"), row=2, col=1)
+    return [risk, {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": block, "name": "trigger"}]
 
 
-def _bars(name: str, spans: Sequence[tuple[int, int]], colour: str, **more: Any) -> go.Bar:
+def _fired(triggers: pl.DataFrame | None) -> list[tuple[int, int]]:
+    if triggers is None or triggers.is_empty():
+        return []
+    return [(start, stop) for value, start, stop in runs(triggers["trigger"].to_numpy().astype(np.int8)) if value]
+
+
+def _span(axis: str, start: int, stop: int, colour: str, **more: Any) -> Trace:
+    """Steps [start, stop) as a rectangle over the whole height of a row."""
+    place = {"x0": start - 0.5, "x1": stop - 0.5, "y0": 0, "y1": 1, "xref": "x", "yref": f"{axis} domain"}
+    return {"type": "rect", **place, "fillcolor": colour, "line": {"width": 0}, "layer": "below", **more}
+
+
+def _bars(name: str, spans: Sequence[tuple[int, int]], colour: str, **more: Any) -> Trace:
     """Spans of steps as blocks of a strip; a block reaches from the middle before its first step to after its last."""
-    return go.Bar(
-        base=[start - 0.5 for start, _ in spans],
-        x=[stop - start for start, stop in spans],
-        y=[0] * len(spans),
-        width=0.9,
-        orientation="h",
-        name=name,
-        marker={"color": colour, "line": {"width": 0}},
-        unselected={"marker": {"opacity": 1}},
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": name,
+        "base": [start - 0.5 for start, _ in spans],
+        "x": [stop - start for start, stop in spans],
+        "y": [0] * len(spans),
+        "width": 0.9,
+        "marker": {"color": colour, "line": {"width": 0}},
+        "unselected": {"marker": {"opacity": 1}},
+        "hovertext": [f"{name}, steps {start} to {stop - 1}" for start, stop in spans],
+        "hovertemplate": "%{hovertext}<extra></extra>",
         **more,
-    )
+    }
 
 
-def _source_strip(figure: go.Figure, row: int, source: Array) -> None:
+def _source_bars(source: Array) -> list[Trace]:
     spans: dict[int, list[tuple[int, int]]] = {}
     for value, start, stop in runs(source):
         spans.setdefault(value, []).append((start, stop))
-    for value, found in sorted(spans.items()):
-        name, colour = SOURCES.get(value, SOURCES[255])
-        text = [f"{name}, steps {start} to {stop - 1}" for start, stop in found]
-        bars = _bars(name, found, colour, hovertext=text, hovertemplate="%{hovertext}<extra></extra>")
-        figure.add_trace(bars, row=row, col=1)
+    styled = [(SOURCES.get(value, SOURCES[255]), found) for value, found in sorted(spans.items())]
+    return [_bars(name, found, colour) for (name, colour), found in styled]
 
 
-def _label_strip(figure: go.Figure, row: int, labels: Sequence[Label], selected: str) -> None:
+def _label_bars(labels: Sequence[Label], selected: str) -> list[Trace]:
+    bars = []
     for verdict, (name, colour) in VERDICTS.items():
         found = [label for label in labels if label.verdict == verdict]
-        if not found:
-            continue
-        bars = _bars(name, [(label.start, label.stop) for label in found], colour)
-        bars.update(
-            customdata=[label.label_id for label in found],
-            hovertext=[f"{name}, steps {label.start} to {label.stop - 1}" for label in found],
-            hovertemplate="%{hovertext}<extra></extra>",
-            marker_line={
-                "width": [2.5 if label.label_id == selected else 0 for label in found],
-                "color": CURSOR,
-            },
-        )
-        figure.add_trace(bars, row=row, col=1)
-
-
-def _draft(figure: go.Figure, interval: tuple[int, int]) -> None:
-    """The interval being judged or moved, over the value and risk rows."""
-    x0, x1 = interval[0] - 0.5, interval[1] - 0.5
-    line = {"color": DRAFT, "width": 1.5, "dash": "dot"}
-    for axis in ("y", "y2"):
-        edges = {"x0": x0, "x1": x1, "y0": 0, "y1": 1, "xref": "x", "yref": f"{axis} domain"}
-        figure.add_shape(type="rect", **edges, fillcolor=faded(DRAFT, 0.12), line=line, layer="below")
-
-
-def _cursor(figure: go.Figure, cursor: int, length: int) -> None:
-    place = {"x0": cursor, "x1": cursor, "y0": 0, "y1": 1, "xref": "x", "yref": "paper"}
-    figure.add_shape(type="line", **place, line={"color": CURSOR, "width": 1.5})
-    figure.update_xaxes(range=[-1, length])
+        if found:
+            width = [2.5 if label.label_id == selected else 0 for label in found]
+            marker = {"color": colour, "line": {"width": width, "color": CURSOR}}
+            ids = [label.label_id for label in found]
+            spans = [(label.start, label.stop) for label in found]
+            bars.append(_bars(name, spans, colour, customdata=ids, marker=marker))
+    return bars
 
 
 def _signal_panels(episode: Episode) -> Mapping[str, Mapping[str, Array]]:

@@ -86,10 +86,17 @@ def login(page: Page, name: str) -> None:
     page.get_by_label("Your name").fill(name)
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"Deciding as {name}")).to_be_visible()
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until the app has drawn everything."""
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible()
 
 
 def press(page: Page, key: str, then: str) -> None:
-    """Press a key and wait for the text it leads to."""
+    """Press a key, once the page is ready for it, and wait for the text it leads to."""
+    settled(page)
     page.keyboard.press(key)
     expect(page.get_by_text(then).first).to_be_visible()
 
