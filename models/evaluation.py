@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import polars as pl
@@ -58,6 +58,11 @@ class Measured:
         """For a report: what is undefined is null."""
         plain = {"value": self.value, "lo": self.lo, "hi": self.hi}
         return {k: (None if math.isnan(v) else round(v, 6)) for k, v in plain.items()} | {"n": self.n}
+
+
+def figures_json(report: ValueReport | TriggerReport | ArmReport) -> dict[str, dict[str, float | int | None]]:
+    """Every figure of a report by name, with its interval and n."""
+    return {field.name: getattr(report, field.name).json() for field in fields(report)}
 
 
 def final_score(curve: Array) -> float:

@@ -91,6 +91,16 @@ class Demo:
     def run(self) -> Scoreboard:
         """All steps in order; returns what the table shows."""
         self.seconds = self._read_seconds()
+        releases = self._released() or self._prepare()
+        loops = {task: self._loop(task, releases[task]) for task in self.plan.tasks}
+        with self._stage("closed loop"), self._bar("closed loop") as on_count:
+            arms = {task: loop.run(workers=self.workers, on_count=on_count) for task, loop in loops.items()}
+        with self._stage("returned session"):
+            self._materialize(*RETURNED_STAGES)
+        return Scoreboard.of(self.workspace, releases, arms, self.seconds)
+
+    def _prepare(self) -> dict[str, str]:
+        """From nothing to a promoted release of each task."""
         with self._stage("demonstrations"):
             self._collect_all("demos", self.plan.demonstrations, human="demo")
         with self._stage("base policy"):
@@ -104,13 +114,15 @@ class Demo:
             self._freeze("labels")
             self._freeze("pairs")
             self._materialize()
-        loops = {task: self._loop(task, self._promote(task)) for task in self.plan.tasks}
-        with self._stage("closed loop"), self._bar("closed loop") as on_count:
-            arms = {task: loop.run(workers=self.workers, on_count=on_count) for task, loop in loops.items()}
-        board = Scoreboard.of(self.workspace, self.plan.tasks, arms, self.seconds)
-        with self._stage("returned session"):
-            self._materialize(*RETURNED_STAGES)
-        return board
+        return {task: self._promote(task) for task in self.plan.tasks}
+
+    def _released(self) -> dict[str, str]:
+        """The releases this demo has promoted, if it got that far; what came later made others, which it leaves."""
+        from releases.ledger import history
+
+        mine = [move for move in history(self.workspace.root, profile=PROFILE) if move.by == BY]
+        first = {move.task: move.moved_to for move in reversed(mine)}
+        return first if set(self.plan.tasks) <= set(first) else {}
 
     def _collect_all(self, kind: str, count: int, **job: Any) -> None:
         jobs = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,6 +13,7 @@ from rich.table import Table
 from episodes.workspace import Workspace
 from pipelines.closed_loop import ARMS, ArmEpisode
 from pipelines.simulated import Arm
+from releases.bundle import open_release
 
 if TYPE_CHECKING:
     from models.evaluation import ArmReport
@@ -32,24 +32,24 @@ class TaskScores:
 
     task: str
     offline: Mapping[str, Any]
-    """`held_out` and `out_of_fold`, each with `value` and `trigger`, as reports/offline wrote them"""
+    """`held_out` and `out_of_fold`, each with `value` and `trigger`, as the release carries them"""
     memory_items: int
     arms: Mapping[Arm, ArmReport]
     episodes: Mapping[Arm, Sequence[ArmEpisode]]
 
     @classmethod
-    def of(cls, workspace: Workspace, task: str, arms: Mapping[Arm, Sequence[ArmEpisode]]) -> TaskScores:
-        """Read the offline report and the memory, and sum up the arms."""
+    def of(cls, workspace: Workspace, task: str, version: str, arms: Mapping[Arm, Sequence[ArmEpisode]]) -> TaskScores:
+        """Read the evaluation and the memory that the release carries, and sum up the arms."""
         from models.evaluation import arm_report
         from models.memory import RecoveryMemory
         from models.recall import SituationEncoder
 
-        derived = workspace.derived
-        memory = derived / "memory/recovery" / task
+        release = open_release(workspace.root, version)
+        memory = release.part("memory")
         encoder = SituationEncoder.load(memory)
         return cls(
             task=task,
-            offline=json.loads((derived / "reports/offline" / task / "report.json").read_text()),
+            offline=release.manifest.evaluation,
             memory_items=len(RecoveryMemory.load(memory, encoder.encoder_id)),
             arms={arm: arm_report([e.source for e in rows], [e.success for e in rows]) for arm, rows in arms.items()},
             episodes=arms,
@@ -108,12 +108,13 @@ class Scoreboard:
     def of(
         cls,
         workspace: Workspace,
-        tasks: Sequence[str],
+        releases: Mapping[str, str],
         arms: Mapping[str, Mapping[Arm, Sequence[ArmEpisode]]],
         seconds: Mapping[str, float],
     ) -> Scoreboard:
         """Everything that can be said now."""
-        return cls(tasks=[TaskScores.of(workspace, task, arms[task]) for task in tasks], seconds=seconds)
+        scores = [TaskScores.of(workspace, task, version, arms[task]) for task, version in releases.items()]
+        return cls(tasks=scores, seconds=seconds)
 
     def json(self) -> dict[str, Any]:
         """The first task's figures at the top, all tasks under `tasks`, seconds a stage."""

@@ -94,8 +94,8 @@ def _parts(job: SessionJob) -> dict[str, Path]:
 
 
 def _named(job: SessionJob, policy: DeployedPolicy) -> DeployedPolicy:
-    """The policy's id says what else may act, so that equal runs of two arms are two episodes."""
-    return policy if job.arm == "without" else replace(policy, policy_id=f"{policy.policy_id}+{job.arm}")
+    """The policy's id says whose release it is and what else may act: equal runs of two arms are two episodes."""
+    return replace(policy, policy_id=f"{policy.policy_id}@{job.release[:8]}+{job.arm}")
 
 
 def _monitor(job: SessionJob, monitor: ReleaseMonitor) -> Monitor:
