@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from episodes.errors import MissingExtra, UsageError
+from episodes.errors import DeviceError, MissingExtra, UsageError
 from episodes.record import Outcome
 from robot_io.protocols import Robot
 from robot_io.sim import TASKS, SimRobot, make_robot
@@ -90,6 +90,13 @@ def test_actions_are_clipped_and_a_locked_gripper_stays_closed(robot: SimRobot) 
     assert make_robot("pick_eggplant", cameras=()).send(np.ones(7))[6] == 1.0
 
 
+@pytest.mark.parametrize("action", [np.zeros(6), np.full(7, np.nan)])
+def test_what_is_no_action_is_refused(robot: SimRobot, action: np.ndarray) -> None:
+    robot.reset(0)
+    with pytest.raises(DeviceError, match="seven finite numbers"):
+        robot.send(action)
+
+
 def test_a_time_out_is_the_loops_to_call_and_a_failure_to_the_privileged(robot: SimRobot) -> None:
     robot.reset(0)
     for _ in range(robot.max_steps - 1):
@@ -101,6 +108,10 @@ def test_a_time_out_is_the_loops_to_call_and_a_failure_to_the_privileged(robot: 
     assert robot.privileged.help_needed
     assert robot.observe().outcome is Outcome.UNKNOWN
     assert robot.observe().time_s == pytest.approx(12.0)
+    while robot.observe().outcome is Outcome.UNKNOWN:
+        robot.send(robot.task.expert(robot.arm))
+    assert robot.privileged.outcome is Outcome.SUCCESS
+    assert robot.privileged.failure == ""
 
 
 def test_diverging_physics_ends_the_episode_as_a_fault_and_a_reset_heals_it(robot: SimRobot) -> None:

@@ -56,7 +56,7 @@ class Privileged:
     help_needed: bool
     """no progress for 3.0 s"""
     outcome: Outcome
-    """unlike the observation's, this one calls a time-out a failure"""
+    """unlike the observation's, this one calls an episode that ran past `SimRobot.max_steps` a failure"""
     failure: str
     """failure mode once it has failed: jam, slip, wrong_grasp, drop, timeout, fault; else empty"""
 
@@ -83,7 +83,7 @@ class SimRobot:
         self._bias = sensing.normal(0.0, self.task.estimate_noise)
         self._stall.reset()
         self._help.reset()
-        self.steps, self._held, self._ended, self._failure = 0, 0, Outcome.UNKNOWN, ""
+        self.steps, self._held, self._ended = 0, 0, Outcome.UNKNOWN
         self._privileged = self._judge()
         self._observation = self._sense()
         return self._observation
@@ -95,8 +95,11 @@ class SimRobot:
     def send(self, action: Array) -> Array:
         """Execute one action (7,) and return it as executed: clipped to [-1, 1], a locked gripper closed.
 
-        Reference limiting acts on the target, inside the controller, and is not an action.
+        Reference limiting acts on the target, inside the controller, and is not an action. Raises `DeviceError`
+        for an action that is not seven finite numbers.
         """
+        if np.shape(action) != (7,) or not np.isfinite(action).all():
+            raise DeviceError(f"the simulated arm got the action {action}; send seven finite numbers")
         executed = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
         if self.task.gripper_locked:
             executed[6] = -1.0
@@ -132,27 +135,29 @@ class SimRobot:
         force = float(np.linalg.norm(self._sensor.tared(self.arm.wrench())[:3]))
         self._held = self._held + 1 if self.task.succeeded(self.arm, force) else 0
         if self._ended is Outcome.UNKNOWN:
-            self._ended, self._failure = self._outcome(stalled)
+            self._ended = self._outcome()
+        late = self._ended is Outcome.UNKNOWN and self.steps >= self.max_steps
+        outcome = Outcome.FAILURE if late else self._ended
+        failed = outcome is Outcome.FAILURE
         return Privileged(
             phi=phi,
             phi_resolution=self.task.phi_resolution,
             stalled=stalled,
             help_needed=help_needed,
-            outcome=self._ended,
-            failure=self._failure,
+            outcome=outcome,
+            failure=self.task.failure_mode(self.arm, stalled=stalled) if failed else "",
         )
 
-    def _outcome(self, stalled: bool) -> tuple[Outcome, str]:
+    def _outcome(self) -> Outcome:
+        """What the cell's own predicates see; a time-out is the loop's to call."""
         if self._held > HELD_STEPS:
-            return Outcome.SUCCESS, ""
-        if self.task.lost(self.arm) or self.steps >= self.max_steps:
-            return Outcome.FAILURE, self.task.failure_mode(self.arm, stalled=stalled)
-        return Outcome.UNKNOWN, ""
+            return Outcome.SUCCESS
+        return Outcome.FAILURE if self.task.lost(self.arm) else Outcome.UNKNOWN
 
     def _break_down(self) -> None:
         """The physics diverged: the episode is a failure, and the last sound observation is all there is."""
-        self._ended, self._failure = Outcome.FAILURE, "fault"
-        self._privileged = replace(self._privileged, outcome=self._ended, failure=self._failure)
+        self._ended = Outcome.FAILURE
+        self._privileged = replace(self._privileged, outcome=self._ended, failure="fault")
         self._observation = replace(self._observation, time_s=self.steps / FPS_HZ, outcome=self._ended)
 
     def _sense(self) -> Observation:
@@ -167,12 +172,8 @@ class SimRobot:
             proprio=proprio.astype(np.float32),
             wrench=wrench,
             images={camera: self._frame(camera) for camera in self.spec.cameras},
-            outcome=Outcome.UNKNOWN if self._timed_out() else self._ended,
+            outcome=self._ended,
         )
-
-    def _timed_out(self) -> bool:
-        """A time-out is the loop's to call: the cell's own predicate saw neither success nor loss."""
-        return self._ended is Outcome.FAILURE and self._failure != "fault" and not self.task.lost(self.arm)
 
     def _frame(self, camera: str) -> Array:
         if self._renderer is None:
