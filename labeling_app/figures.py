@@ -152,7 +152,6 @@ def _line(name: str, values: Array, *, colour: str | None = None, width: float =
         "type": "scatter",
         "mode": "lines+markers",
         "name": name,
-        "x": np.arange(len(values)),
         "y": np.asarray(values, np.float32),
         "line": {"width": width, **paint},
         "marker": {"size": 7, "opacity": 0, **paint},
@@ -171,7 +170,6 @@ def _value_traces(curves: pl.DataFrame) -> list[Trace]:
             "mode": "lines",
             "line": {"width": 0},
             "hoverinfo": "skip",
-            "x": np.arange(len(curves)),
         }
         low, high = (curves[name].to_numpy().astype(np.float32) for name in ("value_lo", "value_hi"))
         fill = {"fill": "tonexty", "fillcolor": faded(VALUE, 0.18), "name": "spread"}

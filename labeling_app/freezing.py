@@ -21,12 +21,11 @@ def freeze_box(kind: str, effect: Mapping[str, object]) -> None:
         st.caption(" · ".join(f"{count} {name}" for name, count in effect.items()))
         with st.form(f"freeze-{kind}", border=False, clear_on_submit=True):
             name_box, button_box = st.columns([3, 1], vertical_alignment="bottom")
-            name = name_box.text_input("Name of the freeze", placeholder="for example week-48", max_chars=64)
+            box = f"freeze-name-{kind}"
+            name_box.text_input("Name of the freeze", key=box, placeholder="for example week-48", max_chars=64)
             label = f"Freeze {len(decisions)} decisions"
-            pressed = button_box.form_submit_button(label, disabled=not desk.who(), width="stretch")
-        if pressed:
-            _freeze(kind, name)
-            st.rerun(scope="fragment")
+            off = not desk.who()
+            button_box.form_submit_button(label, on_click=_freeze, args=(kind, box), disabled=off, width="stretch")
         if reason := st.session_state.pop(f"freeze-trouble-{kind}", None):
             st.warning(desk.plain(reason), icon=":material/warning:")
         if made:
@@ -45,8 +44,8 @@ def counts(verdicts: list[str], names: Mapping[str, str]) -> dict[str, int]:
     return {word: found[verdict] for verdict, word in names.items()}
 
 
-def _freeze(kind: str, name: str) -> None:
+def _freeze(kind: str, box: str) -> None:
     try:
-        freeze(desk.log(), kind, name.strip(), by=desk.who())
+        freeze(desk.log(), kind, st.session_state[box].strip(), by=desk.who())
     except RegraspError as error:
         st.session_state[f"freeze-trouble-{kind}"] = str(error)

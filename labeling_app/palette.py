@@ -18,7 +18,7 @@ VERDICTS: dict[str, tuple[str, str]] = {
     "reject": ("rejected", "#C4C4C4"),
     "unsure": ("unsure", "#E8C547"),
 }
-VALUE, SCORE, RISK, TRIGGER, CURSOR, DRAFT = "#0072B2", "#009E73", "#D55E00", "#7A5195", "#E0483E", "#9C3D75"
+VALUE, SCORE, RISK, TRIGGER, CURSOR, DRAFT = "#1F86C9", "#009E73", "#D55E00", "#7A5195", "#E0483E", "#9C3D75"
 
 
 def faded(colour: str, opacity: float) -> str:

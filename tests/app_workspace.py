@@ -92,7 +92,7 @@ def _picture(camera: str, depth: float) -> np.ndarray:
 
 def _curves(root: Path, ids: list[str]) -> None:
     store = EpisodeStore(root)
-    for session in SESSIONS:
+    for session in store.sessions():
         frames = [_curve(ids.index(each), each) for each in store.ids(session=session)]
         directory = root / "derived/values/curves" / session
         directory.mkdir(parents=True)

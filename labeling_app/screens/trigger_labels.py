@@ -112,7 +112,7 @@ def _choose(view: View, table: pl.DataFrame) -> None:
     with middle:
         st.session_state["label-episode"] = view.episode_id
         st.selectbox(
-            f"Label {view.place + 1} of {count} · {done} decided · in episode" if view.label else "Episode",
+            f"Label {view.place + 1} of {count} · {done} decided" if view.label else "Episode",
             list(rows),
             key="label-episode",
             format_func=lambda each: f"{each} · {rows[each]['session']} · {rows[each]['success']}",

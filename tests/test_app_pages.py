@@ -1,0 +1,229 @@
+"""Every page on a small workspace, driven through Streamlit's own test runner."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import streamlit
+from app_workspace import MODEL, STUCK, TASK, build
+from streamlit.testing.v1 import AppTest
+
+from audits.freeze import latest
+from audits.log import AuditLog
+from episodes.store import EpisodeStore
+from labeling_app.data import Library
+
+SCREENS = ("overview", "episodes", "value_curves", "trigger_labels", "retrieval_pairs")
+SCRIPT = """
+from labeling_app import desk
+from labeling_app.screens import {screen}
+
+def body():
+    desk.adopt_link()
+    desk.sidebar()
+    {screen}.page()
+
+desk.explained(body)()
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches() -> None:
+    streamlit.cache_resource.clear()
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    build(tmp_path, episodes=4)
+    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["app"])
+    return tmp_path
+
+
+def opened(screen: str, **query: str) -> AppTest:
+    """The page as Ada sees it."""
+    app = AppTest.from_string(SCRIPT.format(screen=screen), default_timeout=30)
+    app.session_state["name"] = "Ada"
+    for name, value in query.items():
+        app.query_params[name] = value
+    return drawn(app.run())
+
+
+def drawn(app: AppTest) -> AppTest:
+    assert [error.message for error in app.exception] == []
+    return app
+
+
+def press(app: AppTest, shortcut: str) -> AppTest:
+    return drawn(app.button(key=f"key-{shortcut}").click().run())
+
+
+def texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.code]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def events(root: Path) -> list[tuple[str, dict[str, object]]]:
+    return [(event.kind, dict(event.value)) for event in AuditLog(root / "audits.sqlite").events()]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_page_draws(root: Path, screen: str) -> None:
+    app = opened(screen)
+    assert not app.error
+    assert not app.warning
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_page_says_what_to_run_where_nothing_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, screen: str
+) -> None:
+    build(tmp_path, episodes=2, derived=False)
+    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
+    if screen != "episodes":
+        assert "regrasp materialize" in texts(opened(screen))
+
+
+def test_without_a_workspace_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path / "nowhere"))
+    app = opened("episodes")
+    assert len(app.error) == 1
+    assert "is no workspace yet" in app.error[0].value.replace("\\", "")
+
+
+def test_a_damaged_table_is_one_sentence(root: Path) -> None:
+    path = root / "derived/labels/stagnation" / TASK / "labels.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    app = opened("trigger_labels")
+    assert len(app.error) == 1
+    assert "cannot be read" in app.error[0].value
+
+
+def test_a_damaged_log_is_one_sentence(root: Path) -> None:
+    (root / "audits.sqlite").write_bytes(b"nothing" * 999)
+    assert "is damaged" in opened("overview").error[0].value
+
+
+def test_outcome_and_failure_mode_take_one_key_each(root: Path) -> None:
+    app = press(opened("episodes"), "f")
+    app = press(app, "2")
+    app = press(app, "e")
+    assert events(root) == [
+        ("episode.outcome", {"success": "failure"}),
+        ("episode.failure_mode", {"mode": "jam"}),
+        ("episode.exclude", {"excluded": True}),
+    ]
+    app = press(app, "z")
+    assert events(root)[-1] == ("undo", {"seq": 3})
+    assert "is **failure**" in texts(app)
+
+
+def test_a_success_has_no_failure_mode(root: Path) -> None:
+    app = press(opened("episodes"), "s")
+    assert app.button(key="key-2").disabled
+    assert not press(app, "f").button(key="key-2").disabled
+
+
+def test_nobody_decides_without_a_name(root: Path) -> None:
+    app = opened("trigger_labels")
+    assert not app.button(key="key-a").disabled
+    del app.session_state["name"]
+    assert drawn(app.run()).button(key="key-a").disabled
+    assert events(root) == []
+
+
+def test_a_label_is_corrected_by_keys_judged_and_undone(root: Path) -> None:
+    app = opened("trigger_labels")
+    item = app.session_state["label"]
+    start, stop = (int(end) for end in item.partition(":")[2].split("-"))
+    for shortcut in ("w", "w", "p", "Enter", "a"):
+        app = press(app, shortcut)
+    assert events(root) == [
+        ("label.edit", {"start": start + 2, "stop": stop + 1}),
+        ("label.verdict", {"verdict": "accept"}),
+    ]
+    assert app.session_state["label"] != item
+    app = press(app, "z")
+    assert app.session_state["label"] == item
+    app = press(press(app, "q"), "Escape")
+    assert "draft" not in app.session_state
+    assert len(events(root)) == 3
+
+
+def test_a_verdict_saves_the_draft_first_and_records_what_was_shown(root: Path) -> None:
+    app = opened("trigger_labels")
+    press(press(app, "o"), "u")
+    kinds = [kind for kind, _ in events(root)]
+    assert kinds == ["label.edit", "label.verdict"]
+    event = AuditLog(root / "audits.sqlite").events()[-1]
+    assert event.by == "Ada"
+    assert (event.shown["value_model"], event.shown["labels"]) == (MODEL, "d1")
+    assert event.shown["miner"] == {"window_s": 0.8}
+    assert event.shown["frame_range"] == [0, 100]
+    assert event.shown["why"]
+
+
+def test_a_label_is_added_where_the_rule_found_none(root: Path) -> None:
+    mined = set(Library(root).labels(TASK)["episode_id"])  # type: ignore[index]
+    episode_id = next(each for each in EpisodeStore(root).ids() if each not in mined)
+    app = opened("trigger_labels", task=TASK, episode=episode_id, t="30")
+    assert app.button(key="key-a").disabled
+    app = press(app, "n")
+    assert events(root) == [("label.create", {"episode_id": episode_id, "start": 30, "stop": 40})]
+    assert "Steps **30 to 39**" in texts(app)
+    assert "already" in texts(press(app, "n"))
+
+
+def test_a_link_leads_to_the_step_and_a_bad_one_to_the_first(root: Path) -> None:
+    episode_id = sorted(path.stem for path in root.glob("episodes/*/*.h5"))[2]
+    app = opened("value_curves", task=TASK, episode=episode_id, t=str(STUCK[0]))
+    assert app.session_state["episode"] == episode_id
+    assert app.session_state["t"] == STUCK[0]
+    assert opened("value_curves", task=TASK, episode=episode_id, t="5000").session_state["t"] == 99
+    app = opened("value_curves", task="nothing", episode="../../etc", t="x")
+    assert app.session_state["t"] == 0
+    assert "not in this list" in texts(app)
+
+
+def test_a_pair_is_judged_and_the_next_undecided_follows(root: Path) -> None:
+    app = opened("retrieval_pairs")
+    app = press(press(app, "1"), "4")
+    assert events(root) == [("pair.verdict", {"verdict": "valid"}), ("pair.verdict", {"verdict": "unsafe"})]
+    assert app.session_state["pair"] == 2
+
+
+def test_a_decision_made_meanwhile_is_shown_and_not_overwritten(root: Path) -> None:
+    app = opened("episodes")
+    log = AuditLog(root / "audits.sqlite")
+    item = app.session_state["episode"]
+    log.append("episode.outcome", item, by="Bo", value={"success": "unknown"}, shown={}, seconds=0)
+    app = press(app, "s")
+    assert "Bo decided about" in texts(app)
+    assert len(events(root)) == 1
+    press(app, "s")
+    assert events(root)[-1] == ("episode.outcome", {"success": "success"})
+
+
+def test_a_freeze_is_published_once_and_names_the_command(root: Path) -> None:
+    app = press(opened("trigger_labels"), "a")
+    for name, count in (("week-1", 1), ("week-1", 1), ("Week 2", 1)):
+        app.text_input[-1].set_value(name)
+        (button,) = [each for each in app.button if each.label.startswith("Freeze ")]
+        app = drawn(button.click().run())
+        assert len(events(root)) == count + 1
+    assert "no name for a freeze" in texts(app)
+    made = latest(AuditLog(root / "audits.sqlite"), "labels")
+    assert made is not None
+    assert (made.name, made.count) == ("week-1", 1)
+    assert "regrasp materialize" in texts(app)
+
+
+def test_the_pages_load_neither_dagster_nor_torch() -> None:
+    code = "import sys, labeling_app.app; print([m for m in ('dagster', 'torch') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent
+    )
+    assert done.stdout.strip() == "[]", done.stderr
