@@ -32,11 +32,18 @@ def intervention(work: Work) -> Made:
     audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
     labels = trained_labels(audited, {episode.episode_id: len(episode) for episode in episodes})
     value_hash = inputs.value_hash(work)
+    curves = {e.episode_id: curve for session in work.sessions for e, curve in inputs.judged(work, session)}
     fitted = fit_intervention(
-        episodes, labels, value, work.config("intervention"), value_hash=value_hash, progress=work.progress
+        episodes,
+        labels,
+        value,
+        work.config("intervention"),
+        curves=curves,
+        value_hash=value_hash,
+        progress=work.progress,
     )
     model_hash = fitted.save(work.out)
-    trigger = fit_trigger(episodes, value, fitted, work.config("trigger"), intervention_hash=model_hash)
+    trigger = fit_trigger(episodes, value, fitted, work.config("trigger"), curves=curves, intervention_hash=model_hash)
     trigger.save(work.out)
     sentence = f"{trigger.calibration_episodes} unaided successes, {trigger.alarm_rate:.1%} of them alarmed"
     told = {"model": model_hash, "threshold": trigger.threshold, "alarm rate": trigger.alarm_rate}

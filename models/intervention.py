@@ -171,12 +171,17 @@ def training_labels(episode: StepData, stagnation: Array) -> Array:
 
 
 def _rows(
-    model: ValueModel, k: int, episodes: Sequence[StepData], labels: Mapping[str, Array], config: InterventionConfig
+    model: ValueModel,
+    k: int,
+    episodes: Sequence[StepData],
+    curves: Mapping[str, ValueCurves],
+    labels: Mapping[str, Array],
+    config: InterventionConfig,
 ) -> _Rows:
     """Every step of `episodes` that has a successor under the same source."""
     columns: dict[str, list[Array]] = {name: [] for name in _Rows.__dataclass_fields__}
     for episode in episodes:
-        values = model.curves(episode).net_values[0]
+        values = curves[episode.episode_id].net_values[0]
         _, z = infer(model.nets[k], model.config, model.proprio_names, episode)
         here = np.flatnonzero(np.diff(episode.source.astype(int)) == 0)
         parts = {
@@ -236,17 +241,19 @@ def fit_intervention(
     model: ValueModel,
     config: InterventionConfig,
     *,
+    curves: Mapping[str, ValueCurves],
     value_hash: str,
     progress: Progress | None = None,
 ) -> InterventionModel:
     """Cross-fit on the folds of the value model.
 
-    `labels`: episode_id -> (T,) bool, the audited stagnation. Raises `DataRefused` where a fold sees one class only.
+    `labels`: episode_id -> (T,), the audited stagnation; `curves`: episode_id -> what `model.curves` gives. Raises `DataRefused` where a fold sees one class only.
     """
     usable = [e for e in episodes if e.split in TRAINED_SPLITS and e.episode_id in labels]
     nets = []
     for k in range(len(model.nets)):
-        rows = _rows(model, k, [e for e in usable if model.fold_of.get(e.group_id) != k], labels, config)
+        learned = [e for e in usable if model.fold_of.get(e.group_id) != k]
+        rows = _rows(model, k, learned, curves, labels, config)
         if not ((rows.label == 1).any() and (rows.label == 0).any()):
             raise DataRefused(
                 "the audited labels hold no stagnation or nothing else, so no trigger can be learned; look at the "

@@ -8,7 +8,7 @@ successes by the same policy at most a share alpha sees an alarm. A changed poli
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -91,11 +91,12 @@ def fit_trigger(
     intervention: InterventionModel,
     config: TriggerConfig,
     *,
+    curves: Mapping[str, ValueCurves],
     intervention_hash: str,
 ) -> Trigger:
     """Calibrate on the out-of-fold scores of the policy's unaided successes among the model's own episodes.
 
-    Raises `DataRefused` where there are fewer than the statement needs, and says how many are missing.
+    `curves`: episode_id -> what `model.curves` gives. Raises `DataRefused` where there are fewer than the statement needs, and says how many are missing.
     """
     clean = [e for e in episodes if e.success and e.policy_alone and e.group_id in model.fold_of]
     missing = needed(config.alpha) - len(clean)
@@ -106,16 +107,16 @@ def fit_trigger(
         )
     median_steps = model.median_duration_s * model.fps
     drift = config.drift / median_steps
-    peaks, curves = [], []
+    parts = []
     for episode in clean:
-        values = model.curves(episode)
+        values = curves[episode.episode_id]
         probability = intervention.curves(model, episode, values).net_probabilities.mean(axis=0)
-        curves.append((mean_cusum(episode, values, drift), probability))
-        peaks.append([curve.max() for curve in curves[-1]])
+        parts.append((mean_cusum(episode, values, drift), probability))
+    peaks = [(a.max(), b.max()) for a, b in parts]
     first, second = (
         max(conformal_threshold(np.array(column), config.alpha), 1e-6) for column in zip(*peaks, strict=True)
     )
-    totals = np.array([(a / first + b / second).max() for a, b in curves])
+    totals = np.array([(a / first + b / second).max() for a, b in parts])
     threshold = conformal_threshold(totals, config.alpha)
     return Trigger(
         config=config,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -23,8 +23,8 @@ from models.value import ValueConfig, ValueModel, infer, select, value_columns
 STALL_BEFORE_TAKEOVER_S = 3.5
 """a person waits about three seconds and reacts in half a one"""
 Job = tuple[int, Sequence[StepData], dict[str, int], ValueConfig, tuple[str, ...]]
-Fold = tuple[int, dict[str, torch.Tensor], list[tuple[Array, Array]]]
-"""fold, weights, and (V, latents) of every episode"""
+Fold = tuple[int, dict[str, torch.Tensor], dict[str, Array]]
+"""fold, weights, and V of the fold's own episodes by id"""
 
 
 def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
@@ -81,10 +81,14 @@ def _frames(episodes: Sequence[StepData], index: Array, config: ValueConfig) -> 
 
 
 def _train_and_infer(job: Job) -> Fold:
-    """One fold in a worker process: train without it, then judge every episode."""
+    """One fold in a worker process: train without it, then judge what it did not see."""
     k, episodes, fold_of, config, names = job
     net = train_net([e for e in episodes if fold_of.get(e.group_id) not in (None, k)], config, names, config.seed + k)
-    return k, net.state_dict(), [infer(net, config, names, e) for e in episodes]
+    return (
+        k,
+        net.state_dict(),
+        {e.episode_id: infer(net, config, names, e)[0] for e in episodes if fold_of[e.group_id] == k},
+    )
 
 
 def fit_value(episodes: Sequence[StepData], config: ValueConfig, *, progress: Progress | None = None) -> ValueModel:
@@ -98,12 +102,12 @@ def fit_value(episodes: Sequence[StepData], config: ValueConfig, *, progress: Pr
     fold_of = assign_folds(usable, config.folds)
     jobs = [(k, usable, fold_of, config, names) for k in range(config.folds)]
     nets: list[ProgressNet] = []
-    outputs: list[list[tuple[Array, Array]]] = []
-    for k, state, inferred in _run(jobs, config.workers):
+    out_of_fold: dict[str, Array] = {}
+    for k, state, judged in _run(jobs, config.workers):
         net = ProgressNet(len(config.cameras), len(names), config.image_px).eval()
         net.load_state_dict(state)
         nets.append(net)
-        outputs.append(inferred)
+        out_of_fold |= judged
         if progress:
             progress("value nets", k + 1, config.folds)
     unaided = [len(e) / e.fps for e in usable if e.success and e.unaided]
@@ -118,7 +122,7 @@ def fit_value(episodes: Sequence[StepData], config: ValueConfig, *, progress: Pr
         dead_band=1.0,
         half_width=0.0,
     )
-    _calibrate(model, usable, outputs)
+    _calibrate(model, usable, out_of_fold)
     return model
 
 
@@ -131,9 +135,9 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterable[Fold]:
         yield from pool.map(_train_and_infer, jobs)
 
 
-def _calibrate(model: ValueModel, usable: Sequence[StepData], outputs: Sequence[Sequence[tuple[Array, Array]]]) -> None:
+def _calibrate(model: ValueModel, usable: Sequence[StepData], out_of_fold: Mapping[str, Array]) -> None:
     """Stall heads fold by fold, then the dead band of W and the band of V, all out of fold."""
-    oof = [causal_median(outputs[model.fold_of[e.group_id]][i][0], e.source) for i, e in enumerate(usable)]
+    oof = [causal_median(out_of_fold[e.episode_id], e.source) for e in usable]
     labels = [hindsight_labels(e, v) for e, v in zip(usable, oof, strict=True)]
     features = [model.history(e, v) for e, v in zip(usable, oof, strict=True)]
     for k in range(len(model.nets)):
