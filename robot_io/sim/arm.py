@@ -175,7 +175,7 @@ def quaternion_xyzw(matrix: Array) -> Array:
     """(3, 3) -> (4,) unit quaternion x y z w."""
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(matrix).ravel())
-    return np.roll(quaternion, -1)
+    return quaternion[[1, 2, 3, 0]]
 
 
 def finger_travel(command: float) -> float:
