@@ -247,7 +247,8 @@ def fit_intervention(
 ) -> InterventionModel:
     """Cross-fit on the folds of the value model.
 
-    `labels`: episode_id -> (T,), the audited stagnation; `curves`: episode_id -> what `model.curves` gives. Raises `DataRefused` where a fold sees one class only.
+    `labels`: episode_id -> (T,), the audited stagnation; `curves`: episode_id -> what `model.curves` gives.
+    Raises `DataRefused` where a fold sees one class only.
     """
     usable = [e for e in episodes if e.split in TRAINED_SPLITS and e.episode_id in labels]
     nets = []

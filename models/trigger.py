@@ -96,7 +96,8 @@ def fit_trigger(
 ) -> Trigger:
     """Calibrate on the out-of-fold scores of the policy's unaided successes among the model's own episodes.
 
-    `curves`: episode_id -> what `model.curves` gives. Raises `DataRefused` where there are fewer than the statement needs, and says how many are missing.
+    `curves`: episode_id -> what `model.curves` gives. Raises `DataRefused` where there are fewer than the
+    statement needs, and says how many are missing.
     """
     clean = [e for e in episodes if e.success and e.policy_alone and e.group_id in model.fold_of]
     missing = needed(config.alpha) - len(clean)
