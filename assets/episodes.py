@@ -6,8 +6,10 @@ import polars as pl
 
 from assets import checks
 from assets.graph import stage
-from assets.inputs import TABLE, table
+from assets.inputs import table
 from assets.making import Made, Work
+from assets.manifest import read_manifest
+from assets.stages import TABLE
 from episodes.decided import decide
 from episodes.errors import EpisodeFormatError
 from episodes.record import ActionSource, Episode
@@ -52,8 +54,6 @@ def validated(work: Work) -> Made:
 
 
 def _validated_before(work: Work) -> dict[str, dict[str, object]]:
-    from assets.manifest import read_manifest
-
     manifest = read_manifest(work.workspace, work.stage, work.partition)
     if manifest is None or manifest.code_version != work.stage.code_version:
         return {}

@@ -15,7 +15,7 @@ import polars as pl
 
 from assets.making import Work
 from assets.manifest import read_manifest
-from assets.stages import STAGE
+from assets.stages import STAGE, TABLE
 from episodes.record import Array
 from episodes.store import EpisodeStore
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from models.dataset import StepData
     from models.value import ValueCurves, ValueModel
 
-TABLE = "table.parquet"
-"""the file name of stages whose output is one table"""
 VALUE_SCHEMA = {
     "episode_id": pl.String,
     "frame_index": pl.Int64,

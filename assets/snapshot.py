@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from assets.manifest import FrozenBy
+from polars import read_parquet
+from polars.exceptions import PolarsError
+
+from assets.manifest import FrozenBy, directory
 from assets.settings import Settings, read_settings
-from assets.stages import PartitionKind, Stage
+from assets.stages import STAGE, TABLE, PartitionKind, Stage
 from audits.freeze import Freeze, latest
 from audits.log import AuditLog
 from episodes.store import EpisodeStore
@@ -61,8 +64,8 @@ class Snapshot:
 
     def collected(self, task: str, collection: str) -> list[str]:
         """The ids of a task's episodes that were collected like this."""
-        ids = self.episodes("task", task)
-        return [episode_id for episode_id in ids if self.store.attributes(episode_id)["collection"] == collection]
+        found = (_collections(self.workspace, session, self.ids[session]) for session in self.sessions(task))
+        return sorted(name for part in found for name, how in part.items() if how == collection)
 
     def applies(self, stage: Stage, partition: str) -> bool:
         """False where the stage has nothing to read: no demonstrations, no base policy."""
@@ -72,6 +75,19 @@ class Snapshot:
         """The freeze the stage reads, as a manifest names it."""
         made = self.freezes.get(stage.freeze or "")
         return None if made is None else FrozenBy(**{name: getattr(made, name) for name in FrozenBy.model_fields})
+
+
+@lru_cache(maxsize=10_000)
+def _collections(workspace: Workspace, session: str, ids: tuple[str, ...]) -> dict[str, str]:
+    """episode_id -> collection. From the session's list where that is of these episodes: opening each file is slow."""
+    try:
+        listed = read_parquet(directory(workspace, STAGE["episodes/raw"], session) / TABLE)
+        if tuple(listed["episode_id"]) == ids:
+            return dict(listed.select("episode_id", "collection").iter_rows())
+    except (OSError, PolarsError):
+        pass  # not made yet, or by another version: the recordings know
+    store = EpisodeStore(workspace.root)
+    return {episode_id: store.attributes(episode_id)["collection"] for episode_id in ids}
 
 
 def _latest_freezes(workspace: Workspace) -> dict[str, Freeze | None]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 PartitionKind = Literal["session", "task"]
+TABLE = "table.parquet"
+"""the file name of stages whose output is one table"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,14 @@ ROOT_VARIABLE = "REGRASP_ROOT"
 DAGSTER_YAML = b"""\
 telemetry:
   enabled: false
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
 run_coordinator:
   module: dagster._core.run_coordinator
   class: DefaultRunCoordinator
 """
-"""runs start at once, in their own process, without a queue"""
+"""runs start at once, without a queue; what they print is not caught, which would cost four processes a run"""
 
 
 def workspace_root() -> Path:
@@ -33,7 +36,7 @@ def workspace_root() -> Path:
 def dagster_home(workspace: Workspace) -> Path:
     """`<root>/dagster`, with its `dagster.yaml`; absolute, as Dagster asks for it."""
     config = workspace.dagster / "dagster.yaml"
-    if not config.exists():
+    if not config.exists() or config.read_bytes() != DAGSTER_YAML:
         atomic_write(config, DAGSTER_YAML)
     return workspace.dagster.resolve()
 

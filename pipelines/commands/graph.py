@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from tyro.conf import Positional
 
@@ -50,11 +50,11 @@ class Ui:
         workspace = Workspace.open(root)
         with dagster_instance(workspace) as instance:
             register_partitions(instance, Snapshot.take(workspace))
-        home = str(dagster_home(workspace))
-        print(f"the asset graph of {root} is at http://127.0.0.1:{self.port}; Ctrl-C ends it")
-        command = ["-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", "127.0.0.1", "-p", str(self.port)]
-        environment = {**os.environ, "DAGSTER_HOME": home, ROOT_VARIABLE: str(root.resolve())}
-        return subprocess.run([sys.executable, *command], env=environment, cwd=home, check=False).returncode
+        print(f"the asset graph of {root} is at http://127.0.0.1:{self.port}; Ctrl-C ends it", flush=True)
+        code = Path(__file__).resolve().parents[2]  # so that it works from a checkout that is not installed
+        options = ["-m", "pipelines.definitions", "-d", str(code), "-h", "127.0.0.1", "-p", str(self.port)]
+        environment = {"DAGSTER_HOME": str(dagster_home(workspace)), ROOT_VARIABLE: str(root.resolve())}
+        _become([sys.executable, "-W", "ignore", "-m", "dagster", "dev", *options], **environment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,5 +70,10 @@ class App:
         Workspace.open(root)
         # By name: the app and the graph import nothing of each other, and here only its command line is asked for.
         command = import_module("labeling_app").command(root, self.port)
-        print(f"the labeling app on {root} is at http://127.0.0.1:{self.port}; Ctrl-C ends it")
-        return subprocess.run(command, check=False).returncode
+        print(f"the labeling app on {root} is at http://127.0.0.1:{self.port}; Ctrl-C ends it", flush=True)
+        _become(command)
+
+
+def _become(command: list[str], **environment: str) -> NoReturn:
+    """Go on as another program, so that a signal to this process reaches it."""
+    os.execve(command[0], command, {**os.environ, **environment})
