@@ -7,7 +7,9 @@ no decoding, and nothing jumps while it loads.
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import polars as pl
 import streamlit as st
@@ -76,9 +78,15 @@ def reading(curve: pl.DataFrame, t: int) -> str:
 
 def clicked(chart: str) -> None:
     """Move the cursor to the step that was clicked in the chart with this key."""
-    points = st.session_state[chart].selection.points
-    if len(points) == 1:
-        st.session_state.t = max(0, round(points[0]["x"]))
+    step = clicked_step(st.session_state[chart].selection.points)
+    if step is not None:
+        st.session_state.t = step
+
+
+def clicked_step(points: Sequence[Mapping[str, Any]]) -> int | None:
+    """The step of a click, which selects one point of every curve there; None for anything else."""
+    steps = {round(point["x"]) for point in points}
+    return max(0, steps.pop()) if len(steps) == 1 else None
 
 
 def _move(by: int, last: int) -> None:

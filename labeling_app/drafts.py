@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from labeling_app.cursor import clicked_step
 from labeling_app.labels import Label
 
 Interval = tuple[int, int]
@@ -47,15 +48,13 @@ def after_box(chart: str, length: int, label_ids: Sequence[str]) -> None:
     if selection.box:
         st.session_state.draft = boxed(selection.box[0]["x"], length)
         return
-    point = selection.points[0] if len(selection.points) == 1 else None
-    if point is None:
-        return
-    picked = _label_of(point.get("customdata"))
-    if picked in label_ids:
-        st.session_state.label = picked
+    picked = [name for point in selection.points if (name := _label_of(point.get("customdata"))) in label_ids]
+    step = clicked_step(selection.points)
+    if picked:
+        st.session_state.label = picked[0]
         drop()
-    else:
-        st.session_state.t = max(0, round(point["x"]))
+    elif step is not None:
+        st.session_state.t = step
 
 
 def boxed(ends: Sequence[float], length: int) -> Interval:

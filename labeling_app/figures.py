@@ -65,7 +65,8 @@ def curves_figure(
     if draft is not None:
         dotted = {"color": DRAFT, "width": 1.5, "dash": "dot"}
         shapes += [_span(axis, *draft, faded(DRAFT, 0.12), line=dotted) for axis in ("y", "y2")]
-    return _figure(rows, len(curves), cursor=cursor, shapes=shapes)
+    figure = _figure(rows, len(curves), cursor=cursor, shapes=shapes)
+    return figure if labels is None else figure.update_layout(dragmode="select")
 
 
 def signals_figure(episode: Episode, *, cursor: int) -> go.Figure:
@@ -138,7 +139,7 @@ _LAYOUT: Trace = {
     "hoverlabel": {"font": {"size": 12}},
     "barmode": "overlay",
     "bargap": 0,
-    "dragmode": "select",
+    "dragmode": False,
     "selectdirection": "h",
     "clickmode": "event+select",
     "newselection": {"line": {"width": 1, "color": DRAFT}},
