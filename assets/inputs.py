@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from models.dataset import StepData
     from models.value import ValueCurves, ValueModel
 
+KEPT = 1024
+"""episodes, about 0.1 MB each"""
+_JUDGED: dict[tuple[str, str], ValueCurves] = {}
 VALUE_SCHEMA = {
     "episode_id": pl.String,
     "frame_index": pl.Int64,
@@ -103,15 +106,18 @@ def value_hash(work: Work) -> str:
 
 def judged(work: Work, session: str) -> Iterator[tuple[StepData, ValueCurves]]:
     """The usable episodes of a session with their value curves, by nets that did not train on them."""
-    key = (*_versions(work), version(work, "values/model"))
-    curves = _judged(work.workspace.root, work.task, session, key)
-    return zip(episodes(work, session), curves, strict=True)
+    model, model_hash = value_model(work), value_hash(work)
+    return ((episode, curves_of(model, model_hash, episode)) for episode in episodes(work, session))
 
 
-@lru_cache(maxsize=16)
-def _judged(root: Path, task: str, session: str, versions: tuple[str, str, str]) -> list[ValueCurves]:
-    model = _value_model(root / "derived/values/model" / task, versions[2])
-    return [model.curves(episode) for episode in _episodes(root, task, session, versions[:2])]
+def curves_of(model: ValueModel, model_hash: str, episode: StepData) -> ValueCurves:
+    """What the model says of an episode. Four stages of a run ask; the last `KEPT` answers are remembered."""
+    key = (model_hash, episode.episode_id)
+    if key not in _JUDGED:
+        if len(_JUDGED) >= KEPT:
+            del _JUDGED[next(iter(_JUDGED))]
+        _JUDGED[key] = model.curves(episode)
+    return _JUDGED[key]
 
 
 def values(work: Work) -> dict[str, Array]:

@@ -30,9 +30,18 @@ def offline(work: Work) -> Made:
     learned = [pair for pair in judged if pair[0].split in ("train", "calibration")]
     report = {"held_out": _judge(work, held_out, triggers), "out_of_fold": _judge(work, learned, triggers)}
     (work.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
-    return Made(
-        metadata={f"{split}, {part}": figures for split, parts in report.items() for part, figures in parts.items()}
-    )
+    return Made(metadata=_flat(report))
+
+
+def _flat(report: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Each figure and its n by one name, so that the UI draws them over time."""
+    return {
+        f"{split}, {part}: {name}{suffix}": figure[key]
+        for split, parts in report.items()
+        for part, figures in parts.items()
+        for name, figure in figures.items()
+        for key, suffix in (("value", ""), ("n", ", n"))
+    }
 
 
 def _judge(work: Work, judged: Sequence[tuple[StepData, ValueCurves]], triggers: Mapping[str, Array]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from assets.settings import Settings, read_settings
 from assets.stages import STAGE, TABLE, PartitionKind, Stage
 from audits.freeze import Freeze, latest
 from audits.log import AuditLog
+from episodes.errors import EpisodeFormatError
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
 
@@ -87,7 +88,15 @@ def _collections(workspace: Workspace, session: str, ids: tuple[str, ...]) -> di
     except (OSError, PolarsError):
         pass  # not made yet, or by another version: the recordings know
     store = EpisodeStore(workspace.root)
-    return {episode_id: store.attributes(episode_id)["collection"] for episode_id in ids}
+    return {episode_id: _collection(store, episode_id) for episode_id in ids}
+
+
+def _collection(store: EpisodeStore, episode_id: str) -> str:
+    """How an episode was collected; `unknown` for a damaged file, which its session's own stage refuses by name."""
+    try:
+        return str(store.attributes(episode_id)["collection"])
+    except EpisodeFormatError:
+        return "unknown"
 
 
 def _latest_freezes(workspace: Workspace) -> dict[str, Freeze | None]:

@@ -35,7 +35,7 @@ def model(work: Work) -> Made:
     fitted = fit_value(episodes, work.config("value"), progress=work.progress)
     model_hash = fitted.save(work.out)
     judged = [episode for episode in episodes if episode.success is not None]
-    curves = {episode.episode_id: fitted.curves(episode) for episode in judged}
+    curves = {episode.episode_id: inputs.curves_of(fitted, model_hash, episode) for episode in judged}
     values = {name: curve.value for name, curve in curves.items()}
     scores = {name: curve.success_score for name, curve in curves.items()}
     report = value_report(judged, values, scores, median_duration_s=fitted.median_duration_s)

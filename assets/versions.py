@@ -20,6 +20,8 @@ from assets.snapshot import Snapshot
 from assets.stages import STAGE, STAGES, Stage
 
 VersionOf = Callable[[Stage, str], str]
+Place = tuple[str, str]
+"""stage key, partition"""
 MISSING = "missing"
 EPISODES, CODE, FREEZE = "episodes", "code", "freeze"
 
@@ -41,6 +43,8 @@ class Stale:
     partition: str
     causes: tuple[str, ...]
     """first causes, in words: `label freeze demo`, `new session s3`"""
+    waits: bool = False
+    """a check stopped something that it reads, directly or not"""
 
 
 def compose(snapshot: Snapshot, stage: Stage, partition: str, version_of: VersionOf) -> Version:
@@ -75,7 +79,7 @@ def upstream(snapshot: Snapshot, stage: Stage, partition: str) -> Iterator[tuple
 
 def wanted(snapshot: Snapshot) -> VersionOf:
     """The versions everything should have now, remembered for as long as the snapshot holds."""
-    known: dict[tuple[str, str], str] = {}
+    known: dict[Place, str] = {}
 
     def version_of(stage: Stage, partition: str) -> str:
         place = (stage.key, partition)
@@ -108,7 +112,7 @@ class Survey:
     snapshot: Snapshot
     stale: list[Stale] = field(default_factory=list)
     """in topological order"""
-    blocked: dict[tuple[str, str], Manifest] = field(default_factory=dict)
+    blocked: dict[Place, Manifest] = field(default_factory=dict)
     """made as it should be, but a check keeps others from reading it"""
     total: int = 0
 
@@ -116,7 +120,8 @@ class Survey:
 def survey(snapshot: Snapshot) -> Survey:
     """Compare every manifest with the version wanted now."""
     result, version_of = Survey(snapshot), wanted(snapshot)
-    causes: dict[tuple[str, str], tuple[str, ...]] = {}
+    causes: dict[Place, tuple[str, ...]] = {}
+    stopped: set[Place] = set()
     for stage in STAGES:
         for partition in snapshot.partitions(stage.partition):
             if not snapshot.applies(stage, partition):
@@ -126,10 +131,14 @@ def survey(snapshot: Snapshot) -> Survey:
             if manifest and manifest.data_version == version_of(stage, partition) and is_whole(snapshot, manifest):
                 if manifest.blocked_by:
                     result.blocked[stage.key, partition] = manifest
+                    stopped.add((stage.key, partition))
                 continue
             why = _causes(snapshot, stage, partition, manifest, version_of, causes)
             causes[stage.key, partition] = why
-            result.stale.append(Stale(stage=stage, partition=partition, causes=why))
+            waits = any((dep.key, of) in stopped for dep, of in upstream(snapshot, stage, partition))
+            if waits:
+                stopped.add((stage.key, partition))
+            result.stale.append(Stale(stage=stage, partition=partition, causes=why, waits=waits))
     return result
 
 
@@ -139,7 +148,7 @@ def _causes(
     partition: str,
     manifest: Manifest | None,
     version_of: VersionOf,
-    known: Mapping[tuple[str, str], tuple[str, ...]],
+    known: Mapping[Place, tuple[str, ...]],
 ) -> tuple[str, ...]:
     """First causes: what changed here, and what made the stages it reads stale."""
     inherited = [cause for dep, of in upstream(snapshot, stage, partition) for cause in known.get((dep.key, of), ())]
@@ -155,7 +164,7 @@ def _causes(
     return tuple(dict.fromkeys([*own, *inherited])) or ("its files are missing",)
 
 
-def _explained(name: str, known: Mapping[tuple[str, str], tuple[str, ...]]) -> bool:
+def _explained(name: str, known: Mapping[Place, tuple[str, ...]]) -> bool:
     key, _, partition = name.partition(" ")
     return (key, partition) in known
 

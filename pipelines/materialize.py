@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from assets.making import Maker
 from assets.snapshot import Snapshot
-from assets.stages import STAGE
-from assets.versions import Stale, Survey, survey, upstream
+from assets.stages import STAGE, Stage
+from assets.versions import Stale, Survey, survey
 from episodes.errors import GateNotMet, UsageError
 from episodes.workspace import Workspace
 from pipelines.plan import Batch, batches, passes, reach
@@ -130,25 +130,24 @@ def _make_all(workspace: Workspace, scope: Scope, report: Report, total: int, *,
         maker = Maker(workspace.root, progress=bars.inner, on_stage=bars.stage)
         job = definitions(maker).resolve_implicit_global_asset_job_def()
         for stages in passes():
-            found = survey(Snapshot.take(workspace))
-            register_partitions(instance, found.snapshot)
-            stale = [one for one in scope.stale(found) if one.stage in stages and not waits(found, one)]
-            order = instance.get_dynamic_partitions(stages[0].partition)
-            for batch in batches(stale, stages, order):
-                report.runs += 1
-                _run(job, instance, maker, batch)
+            while todo := _batches(workspace, instance, scope, stages):
+                before = len(maker.refused)
+                for batch in todo:
+                    report.runs += 1
+                    _run(job, instance, maker, batch)
+                if len(maker.refused) == before:
+                    break  # where a partition was refused, its neighbours in the run have stages left to make
     report.made = [(key, partition) for key, partition, _ in maker.made]
     for key, _, seconds in maker.made:
         report.seconds[key] = report.seconds.get(key, 0.0) + seconds
 
 
-def waits(found: Survey, stale: Stale) -> bool:
-    """True where a check stopped something that it reads, directly or not."""
-    read = [(dep.key, of) for dep, of in upstream(found.snapshot, stale.stage, stale.partition)]
-    if any(place in found.blocked for place in read):
-        return True
-    waiting = {(one.stage.key, one.partition): one for one in found.stale}
-    return any(waits(found, waiting[place]) for place in read if place in waiting)
+def _batches(workspace: Workspace, instance: DagsterInstance, scope: Scope, stages: Sequence[Stage]) -> list[Batch]:
+    """The runs to make now of one pass, with Dagster told which partitions there are."""
+    found = survey(Snapshot.take(workspace))
+    register_partitions(instance, found.snapshot)
+    stale = [one for one in scope.stale(found) if one.stage in stages and not one.waits]
+    return batches(stale, stages, instance.get_dynamic_partitions(stages[0].partition))
 
 
 def _run(job: JobDefinition, instance: DagsterInstance, maker: Maker, batch: Batch) -> None:
@@ -157,16 +156,19 @@ def _run(job: JobDefinition, instance: DagsterInstance, maker: Maker, batch: Bat
 
     first, last = batch.partitions[0], batch.partitions[-1]
     span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    result = job.execute_in_process(
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        instance=instance,
-        asset_selection=[dg.AssetKey(stage.path) for stage in batch.stages],
-        partition_key=first if first == last else None,
-        tags=None if first == last else span,
-        raise_on_error=False,
-    )
-    if maker.error is not None:
-        raise maker.error
+    try:
+        result = job.execute_in_process(
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=instance,
+            asset_selection=[dg.AssetKey(stage.path) for stage in batch.stages],
+            partition_key=first if first == last else None,
+            tags=None if first == last else span,
+            raise_on_error=False,
+        )
+        if maker.error is not None:
+            raise maker.error
+    except dg.DagsterExecutionInterruptedError:  # how Dagster says Ctrl-C
+        raise KeyboardInterrupt from None
     stopped = any((stage, partition) in maker.refused for stage in batch.stages for partition in batch.partitions)
     if not result.success and not stopped:
         raise RuntimeError(f"Dagster run {result.run_id} failed outside our stages; see its log with `regrasp ui`")

@@ -50,15 +50,11 @@ def reach(targets: Collection[str], *, only: bool) -> set[str]:
 
 def ready(found: Survey) -> Iterator[Batch]:
     """One batch a partition, of the stages whose every stale input is in the batch before them."""
-    stale = {(s.stage.key, s.partition) for s in found.stale}
-    for kind in ("session", "task"):
-        for partition in found.snapshot.partitions(kind):  # type: ignore[arg-type]
-            chosen: list[Stage] = []
-            for s in found.stale:
-                if s.stage.partition == kind and s.partition == partition:
-                    read = {(dep.key, of) for dep, of in upstream(found.snapshot, s.stage, partition)}
-                    own = {(stage.key, partition) for stage in chosen}
-                    if not (read & stale) - own and not read & set(found.blocked):
-                        chosen.append(s.stage)
-            if chosen:
-                yield Batch(tuple(chosen), (partition,))
+    stale = {(one.stage.key, one.partition) for one in found.stale}
+    chosen: dict[tuple[str, str], list[Stage]] = {}
+    for one in found.stale:
+        batch = chosen.setdefault((one.stage.partition, one.partition), [])
+        read = {(dep.key, of) for dep, of in upstream(found.snapshot, one.stage, one.partition)}
+        if read & stale <= {(stage.key, one.partition) for stage in batch} and not one.waits:
+            batch.append(one.stage)
+    yield from (Batch(tuple(batch), (partition,)) for (_, partition), batch in chosen.items() if batch)

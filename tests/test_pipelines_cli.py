@@ -210,3 +210,33 @@ def test_an_interrupt_is_130(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(cli.Inspect, "run", interrupted)
     assert run(root, "inspect") == 130
+
+
+def test_an_interrupted_materialization_is_130_and_goes_on_later(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import dagster as dg
+
+    from assets import episodes
+
+    def interrupted(episode: object) -> None:
+        raise dg.DagsterExecutionInterruptedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(episodes, "validate", interrupted)
+        assert run(root, "materialize", "episodes/validated") == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not (root / "derived/episodes/validated/s1").exists()
+    assert run(root, "materialize", "episodes/validated") == 0
+    assert "1 made" in capsys.readouterr().out
+
+
+def test_a_damaged_recording_is_named_and_stops_its_task_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    episode_id = EpisodeStore(root).write(make_episode(5, success=True, session="torn", task="torn"))
+    EpisodeStore(root).write(make_episode(6, success=True, session="torn", task="torn"))
+    path = root / "episodes" / "torn" / f"{episode_id}.h5"
+    path.write_bytes(path.read_bytes()[:500])
+    assert run(root, "materialize", "episodes/split") == 4
+    captured = capsys.readouterr()
+    assert episode_id in captured.err
+    assert (root / "derived/episodes/split/insert/manifest.json").exists()
