@@ -1,52 +1,61 @@
-"""Weights on disk: one safetensors file and one canonical JSON beside it. Nothing is ever unpickled."""
+"""Weights on disk: one safetensors file and one sealed JSON that holds its hash. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialised
 
 from episodes.errors import IntegrityError
+from episodes.workspace import atomic_write
+from models.sealed import read_sealed, write_sealed
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def save(directory: Path, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> str:
-    """Write both files and return the model's hash (16 hex digits over weights and config)."""
-    directory.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, directory / WEIGHTS)
-    (directory / CONFIG).write_text(json.dumps(config, sort_keys=True, indent=1, allow_nan=False))
+    """Write both files, the config last, and return the model's hash (16 hex digits over weights and config)."""
+    weights = serialised({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    atomic_write(directory / WEIGHTS, weights)
+    write_sealed(directory / CONFIG, {**config, "weights_sha256": hashlib.sha256(weights).hexdigest()})
     return model_hash(directory)
 
 
 def load(directory: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read both files; `kind` must be what the config says it is."""
+    """Read both files; `kind` must be what the config says it is. `IntegrityError` on any changed byte."""
+    config = read_sealed(directory / CONFIG)
     try:
-        config = json.loads((directory / CONFIG).read_text())
-        tensors = load_file(directory / WEIGHTS)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise IntegrityError(f"no readable model in {directory.name} ({error}); materialize it again") from error
-    except Exception as error:  # safetensors raises its own type, which it does not export in its typed API
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise IntegrityError(f"the weights in {directory.name} are damaged ({error}); materialize it again") from error
+        weights = (directory / WEIGHTS).read_bytes()
+        if hashlib.sha256(weights).hexdigest() != config.get("weights_sha256"):
+            raise IntegrityError(f"{WEIGHTS} in {directory.name} is not what was written; materialize it again")
+        tensors = parse(weights)
+    except (OSError, SafetensorError) as error:
+        raise IntegrityError(f"no readable weights in {directory.name} ({error}); materialize it again") from error
     if config.get("kind") != kind:
         raise IntegrityError(f"{directory.name} holds a {config.get('kind')} model, not {kind}; point to the right one")
     return tensors, config
 
 
-def load_state(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
-    """Fill `module` from the tensors under `prefix`; a missing or extra tensor is refused."""
-    state = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    try:
-        module.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise IntegrityError(f"the checkpoint does not fit the network at {prefix!r} ({error}); train again") from error
+def load_state(modules: Mapping[str, torch.nn.Module], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Fill each module from the tensors under its prefix; a missing, extra or misshapen tensor is refused."""
+    extra = sorted(name for name in tensors if not name.startswith(tuple(modules)))
+    if extra:
+        raise IntegrityError(f"the checkpoint holds {extra[0]!r}, which no network here has; train again")
+    for prefix, module in modules.items():
+        state = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        try:
+            module.load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            fault = " ".join(str(error).split())
+            raise IntegrityError(
+                f"the checkpoint does not fit the network {prefix!r} ({fault}); train again"
+            ) from error
 
 
 def prefixed(module: torch.nn.Module, prefix: str) -> dict[str, torch.Tensor]:
@@ -55,8 +64,11 @@ def prefixed(module: torch.nn.Module, prefix: str) -> dict[str, torch.Tensor]:
 
 
 def model_hash(directory: Path) -> str:
-    """16 hex digits over the two files."""
+    """16 hex digits over the two files; `IntegrityError` where one is missing."""
     digest = hashlib.blake2b(digest_size=8)
     for name in (CONFIG, WEIGHTS):
-        digest.update((directory / name).read_bytes())
+        try:
+            digest.update((directory / name).read_bytes())
+        except OSError as error:
+            raise IntegrityError(f"no {name} in {directory.name}; materialize it again") from error
     return digest.hexdigest()

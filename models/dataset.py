@@ -104,7 +104,7 @@ def load_step_data(
     group_id: str = "",
     weight: float = 1.0,
 ) -> StepData:
-    """Read one episode for the models; refuses what they cannot do without."""
+    """Read one episode for the models; `DataRefused` where it lacks what they cannot do without."""
     episode = store.read(episode_id)
     needed = {
         "observation/proprio": episode.proprio,
@@ -114,6 +114,11 @@ def load_step_data(
     for key, array in needed.items():
         if array is None:
             raise DataRefused(f"episode {episode_id} has no {key}, which the compact models need; exclude it")
+    for key, array in {**needed, "observation/wrench": episode.wrench}.items():
+        if key != "action/executed" and array is not None and not np.isfinite(array).all():
+            raise DataRefused(f"episode {episode_id} has NaN or infinite values in {key}; exclude it")
+    if not episode.fps > 0:
+        raise DataRefused(f"episode {episode_id} does not say its rate; import it again with --fps, or exclude it")
     assert episode.proprio is not None
     assert episode.ee_pose is not None
     assert episode.executed_action is not None
@@ -140,6 +145,23 @@ def load_step_data(
         human_action=np.full((steps, action_size), np.nan, np.float32) if human is None else human,
         frames=episode.images,
     )
+
+
+def check_alike(episodes: Sequence[StepData]) -> None:
+    """Refuse episodes of different robots: proprio columns, action size and rate must be those of the first one."""
+    first = episodes[0]
+    for episode in episodes:
+        compared = {
+            "proprio columns": (episode.proprio_names, first.proprio_names),
+            "numbers of action values": (episode.executed_action.shape[1], first.executed_action.shape[1]),
+            "steps a second": (episode.fps, first.fps),
+        }
+        for what, (has, others) in compared.items():
+            if has != others:
+                raise DataRefused(
+                    f"episode {episode.episode_id} of {episode.task} has other {what} than episode {first.episode_id}; "
+                    "exclude one of the two or split the task"
+                )
 
 
 def load_decided(store: EpisodeStore, decided: pl.DataFrame, split: pl.DataFrame) -> list[StepData]:

@@ -16,6 +16,8 @@ from episodes.record import Array
 from models.curve import control_runs
 
 FEATURES = 11
+MEDIAN = 3
+"""V shown and scored is the median of this many last outputs of a net"""
 RISES = (0.03, 0.06)
 WINDOWS_S = (0.5, 1.0, 2.0)
 GAP_CAP = 2.0
@@ -84,7 +86,7 @@ def history_features(
     return out
 
 
-def causal_median(values: Array, source: Array, width: int = 3) -> Array:
+def causal_median(values: Array, source: Array, width: int = MEDIAN) -> Array:
     """Median of the last `width` values of the same segment; the first steps use what there is."""
     out = np.array(values, float)
     for start, stop in control_runs(source, length=len(source)):

@@ -10,9 +10,8 @@ Every net k is bound to value net k and to its fold, so its scores on held-out e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +21,11 @@ from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.curve import control_runs
-from models.dataset import TRAINED_SPLITS, Progress, StepData
+from models.dataset import Progress, StepData
 from models.history import FEATURES
 from models.networks import mlp, seeded
 from models.risk import value_risk
+from models.sealed import as_written
 from models.stall import trailing_mean
 from models.value import ValueCurves, ValueModel, infer
 
@@ -96,7 +96,6 @@ class InterventionModel:
     latent_size: int
     action_size: int
     value_hash: str
-    metrics: dict[str, Any] = field(default_factory=dict)
 
     def curves(self, model: ValueModel, episode: StepData, values: ValueCurves) -> InterventionCurves:
         """Curves by the nets that did not train on `episode`; `values` are its value curves."""
@@ -123,7 +122,7 @@ class InterventionModel:
         tensors: dict[str, Tensor] = {}
         for k, net in enumerate(self.nets):
             tensors |= checkpoint.prefixed(net, f"net{k}.")
-        saved = {"kind": "intervention", "config": asdict(self.config), "nets": len(self.nets), "metrics": self.metrics}
+        saved = {"kind": "intervention", "config": asdict(self.config), "nets": len(self.nets)}
         sizes = {"latent_size": self.latent_size, "action_size": self.action_size, "value_hash": self.value_hash}
         return checkpoint.save(directory, tensors, saved | sizes)
 
@@ -131,11 +130,11 @@ class InterventionModel:
     def load(cls, directory: Path) -> InterventionModel:
         """Read what `save` wrote; a missing or extra tensor is refused."""
         tensors, saved = checkpoint.load(directory, "intervention")
-        nets = [InterventionNet(saved["latent_size"], saved["action_size"]).eval() for _ in range(saved["nets"])]
-        for k, net in enumerate(nets):
-            checkpoint.load_state(net, tensors, f"net{k}.")
-        config = InterventionConfig(**saved["config"])
-        kept = {key: saved[key] for key in ("latent_size", "action_size", "value_hash", "metrics")}
+        with as_written(directory):
+            config = InterventionConfig(**saved["config"])
+            kept = {key: saved[key] for key in ("latent_size", "action_size", "value_hash")}
+            nets = [InterventionNet(saved["latent_size"], saved["action_size"]).eval() for _ in range(saved["nets"])]
+        checkpoint.load_state({f"net{k}.": net for k, net in enumerate(nets)}, tensors)
         return cls(config, nets, **kept)
 
 
@@ -208,15 +207,14 @@ def focal_loss(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tens
 
 
 def losses(out: Mapping[str, Tensor], rows: _Rows, draw: Tensor, config: InterventionConfig) -> dict[str, Tensor]:
-    """The five terms, each with weight 1 as in the release."""
+    """The five terms, each with weight 1 as in the release, at the steps `draw`, whose labels are known."""
     smooth = nn.functional.smooth_l1_loss
-    known = torch.isfinite(rows.label[draw])
     return {
         "future": 2 - 2 * nn.functional.cosine_similarity(out["future"], rows.next_latent[draw]).mean(),
         "next_value": smooth(out["next_value"], rows.next_value[draw][:, None].expand(-1, 2)),
         "value": smooth(out["value"], rows.value[draw]),
         "risk": smooth(out["risk"], rows.risk[draw]),
-        "trigger": focal_loss(out["trigger"][known], rows.label[draw][known], config.focal_alpha, config.focal_gamma),
+        "trigger": focal_loss(out["trigger"], rows.label[draw], config.focal_alpha, config.focal_gamma),
     }
 
 
@@ -245,15 +243,20 @@ def fit_intervention(
     value_hash: str,
     progress: Progress | None = None,
 ) -> InterventionModel:
-    """Cross-fit on the folds of the value model.
+    """Cross-fit on the folds of the value model, on its own episodes only: one without a fold would be judged by
+    nets that all trained on it.
 
-    `labels`: episode_id -> (T,), the audited stagnation; `curves`: episode_id -> what `model.curves` gives.
+    `labels`: episode_id -> (T,) 1, 0 or NaN, the audited stagnation; `curves`: episode_id -> what `model.curves` gives.
     Raises `DataRefused` where a fold sees one class only.
     """
-    usable = [e for e in episodes if e.split in TRAINED_SPLITS and e.episode_id in labels]
+    usable = [e for e in episodes if e.group_id in model.fold_of and e.episode_id in labels]
+    if not usable:
+        raise DataRefused(
+            "no episode of the value model has labels to train a trigger on; materialize the labels first"
+        )
     nets = []
     for k in range(len(model.nets)):
-        learned = [e for e in usable if model.fold_of.get(e.group_id) != k]
+        learned = [e for e in usable if model.fold_of[e.group_id] != k]
         rows = _rows(model, k, learned, curves, labels, config)
         if not ((rows.label == 1).any() and (rows.label == 0).any()):
             raise DataRefused(

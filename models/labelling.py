@@ -98,10 +98,11 @@ def _frame(episode: StepData, curve: Array, mined: StagnationLabels) -> pl.DataF
 def apply_audit(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
     """Labels after a freeze: the same columns with `verdict` and `origin`.
 
-    A rejected or unsure interval keeps its row, so that it can be seen, and is not trained on. An edited one has the
-    person's start and stop under its old id; a created one is a new row of origin "human". What was decided on an
-    interval that a retrained value model mines a little differently goes to the interval it overlaps most; where there
-    is none, what a person saw as stagnation stays, and a rejection has nothing left to reject.
+    A rejected or unsure interval keeps its row, so that it can be seen; training takes the first for no stall and
+    leaves the second out. An edited one has the person's start and stop under its old id; a created one is a new row of
+    origin "human". What was decided on an interval that a retrained value model mines a little differently goes to the
+    interval it overlaps most; where there is none, what a person saw as stagnation stays, and a rejection has nothing
+    left to reject.
     """
     matched, unmatched = _matched(labels, decisions)
     rows = []

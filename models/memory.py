@@ -12,7 +12,6 @@ encoder that made it, so another encoder is refused, and so is any changed byte.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from episodes.errors import DataRefused, IntegrityError, UsageError
 from episodes.workspace import atomic_write
 from models.curve import Flags
+from models.sealed import unseal, write_sealed
 
 ARRAYS, MANIFEST, SCHEMA_VERSION = "items.safetensors", "memory.json", 1
 SCALARS = ("t", "goal_t", "value", "goal_value")
@@ -163,7 +163,7 @@ class RecoveryMemory:
         }
         directory.mkdir(parents=True, exist_ok=True)
         atomic_write(directory / ARRAYS, arrays)
-        atomic_write(directory / MANIFEST, _sealed(content))
+        write_sealed(directory / MANIFEST, content)
 
     @classmethod
     def load(cls, directory: Path, encoder_id: str) -> RecoveryMemory:
@@ -251,26 +251,10 @@ def _best(rows: npt.NDArray[np.int64], similarity: Features, k: int) -> npt.NDAr
     return rows[np.argsort(-similarity, kind="stable")[:k]]
 
 
-def _sealed(content: dict[str, Any]) -> bytes:
-    """Canonical JSON with its own hash, so that a changed byte anywhere shows."""
-    seal = hashlib.sha256(_canonical(content)).hexdigest()
-    return _canonical({"content": content, "sha256": seal})
-
-
 def _unsealed(manifest: bytes, where: str) -> dict[str, Any]:
-    try:
-        content = json.loads(manifest)["content"]
-        intact = _sealed(content) == manifest
-    except (ValueError, KeyError, TypeError):
-        intact = False
-    if not intact:
-        raise IntegrityError(f"{MANIFEST} in {where} is not what was written; build the memory again")
+    content = unseal(manifest, MANIFEST, where)
     if content["schema_version"] != SCHEMA_VERSION:
         raise IntegrityError(
             f"the memory in {where} has schema {content['schema_version']}; update Regrasp or rebuild it"
         )
-    return dict(content)
-
-
-def _canonical(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return content

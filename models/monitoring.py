@@ -1,4 +1,4 @@
-"""The monitor's arithmetic, one step at a time: exactly what the batch curves give, for the loop on the robot."""
+"""The monitor's arithmetic, one step at a time: what the batch curves give, up to rounding, for the loop."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ import torch
 from episodes.errors import DataRefused
 from episodes.record import Array
 from models.cusum import CusumStream
-from models.history import HistoryStream
+from models.history import MEDIAN, HistoryStream
 from models.intervention import InterventionModel
 from models.stall import SMOOTH
 from models.trigger import Trigger
 from models.value import ValueModel
-
-MEDIAN = 3
-"""V shown and scored is the median of this many last outputs of a net"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ from torch import nn
 from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models import checkpoint
-from models.dataset import Progress, StepData
+from models.dataset import Progress, StepData, check_alike
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded
+from models.sealed import as_written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,24 +82,29 @@ class BehaviourPolicy:
     def load(cls, directory: Path) -> BehaviourPolicy:
         """Read what `save` wrote."""
         tensors, saved = checkpoint.load(directory, "policy")
-        names, config = tuple(saved["proprio_names"]), PolicyConfig(**saved["config"])
+        with as_written(directory):
+            names, config = tuple(saved["proprio_names"]), PolicyConfig(**saved["config"])
         mean = tensors.get("net.standardise.mean")
         if mean is None:
             raise IntegrityError(f"the policy in {directory.name} lacks its normalisation; train again")
         net = BehaviourNet(len(mean), saved["actions"], config.hidden).eval()
-        checkpoint.load_state(net, tensors, "net.")
+        checkpoint.load_state({"net.": net}, tensors)
         return cls(config, saved["task"], names, saved["actions"], net)
 
 
 def fit_policy(
     demonstrations: Sequence[StepData], config: PolicyConfig, *, progress: Progress | None = None
 ) -> BehaviourPolicy:
-    """Clone the human's actions of `demonstrations` (human steps only)."""
-    demos = [d for d in demonstrations if (d.source == ActionSource.HUMAN).any()]
+    """Clone the human's actions of `demonstrations`: their human steps with a known action.
+
+    Raises `DataRefused` where there is none, or where the demonstrations are of different robots.
+    """
+    demos = [d for d in demonstrations if _driven(d).any()]
     if not demos:
         raise DataRefused("there is no demonstration to clone; record some with `regrasp collect --teleop scripted`")
+    check_alike(demos)
     names = demos[0].proprio_names
-    driven = [d.source == ActionSource.HUMAN for d in demos]
+    driven = [_driven(d) for d in demos]
     x = torch.as_tensor(np.concatenate([expanded(d.proprio[m], names) for d, m in zip(demos, driven, strict=True)]))
     y = torch.as_tensor(np.concatenate([d.executed_action[m] for d, m in zip(demos, driven, strict=True)]))
     generator = seeded(config.seed)
@@ -113,6 +119,11 @@ def fit_policy(
         loss.backward()
         optimiser.step()
         schedule.step()
-        if progress and step % 250 == 0:
-            progress("base policy", step, config.steps)
+        if progress and (step + 1) % 250 == 0:
+            progress("base policy", step + 1, config.steps)
     return BehaviourPolicy(config, demos[0].task, names, y.shape[1], net.eval())
+
+
+def _driven(episode: StepData) -> Array:
+    """(T,) bool: the steps to clone."""
+    return np.asarray((episode.source == ActionSource.HUMAN) & np.isfinite(episode.executed_action).all(axis=1))

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from episodes.errors import DataRefused, IntegrityError
+from episodes.errors import DataRefused
 from episodes.record import Array
-from models.dataset import StepData
+from models.dataset import StepData, check_alike
 from models.memory import MemoryItem, RecoveryMemory, Retrieved
 from models.networks import CLIP_SD
 from models.pairs import choose_pairs, mine_pairs
 from models.recovery import HORIZON, situations
+from models.sealed import as_written, read_sealed, write_sealed
 
 FILE = "encoder.json"
 PAIR_SCHEMA = {
@@ -98,19 +99,14 @@ class SituationEncoder:
 
     def save(self, directory: Path) -> None:
         """Write `encoder.json`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / FILE).write_text(json.dumps(asdict(self), sort_keys=True, indent=1, allow_nan=False))
+        write_sealed(directory / FILE, asdict(self))
 
     @classmethod
     def load(cls, directory: Path) -> SituationEncoder:
-        """Read what `save` wrote."""
-        try:
-            saved = json.loads((directory / FILE).read_text())
+        """Read what `save` wrote; `IntegrityError` on any changed byte."""
+        saved = read_sealed(directory / FILE)
+        with as_written(directory):
             return cls(**_tuples(saved))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(
-                f"no readable encoder in {directory.name} ({error}); build the memory again"
-            ) from error
 
 
 def _tuples(saved: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +136,7 @@ def build_memory(
     usable = [e for e in episodes if e.split == "train" and e.success and e.episode_id in values]
     if not usable:
         raise DataRefused("no successful training episode to remember; collect some, or give outcomes on page Episodes")
+    check_alike(usable)
     encoder = SituationEncoder.fit(usable, config.margin)
     candidates = {
         e.episode_id: mine_pairs(

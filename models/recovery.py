@@ -19,9 +19,10 @@ from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.curve import control_runs
-from models.dataset import Progress, StepData
+from models.dataset import Progress, StepData, check_alike
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded, situation_columns
+from models.sealed import as_written
 
 HORIZON = 8
 """steps of a chunk"""
@@ -95,29 +96,33 @@ class RecoveryPolicy:
     def load(cls, directory: Path) -> RecoveryPolicy:
         """Read what `save` wrote."""
         tensors, saved = checkpoint.load(directory, "recovery")
-        config = RecoveryConfig(**{**saved["config"], "goal_steps": tuple(saved["config"]["goal_steps"])})
+        with as_written(directory):
+            config = RecoveryConfig(**{**saved["config"], "goal_steps": tuple(saved["config"]["goal_steps"])})
+            names = tuple(saved["proprio_names"])
         mean = tensors.get("net.standardise.mean")
         if mean is None:
             raise IntegrityError(f"the recovery policy in {directory.name} lacks its normalisation; train again")
         net = ChunkNet(len(mean), saved["actions"], config.hidden).eval()
-        checkpoint.load_state(net, tensors, "net.")
-        return cls(config, saved["task"], tuple(saved["proprio_names"]), saved["actions"], net)
+        checkpoint.load_state({"net.": net}, tensors)
+        return cls(config, saved["task"], names, saved["actions"], net)
 
 
 @dataclass(slots=True)
 class _Stretches:
-    """All human-driven steps laid end to end, with where each one's stretch stops."""
+    """All steps laid end to end."""
 
     situation: torch.Tensor
     action: torch.Tensor
+    """NaN where none is known"""
     stop: torch.Tensor
+    """where a person's stretch stops, at each of its steps; 0 at all others"""
 
 
 def _stretches(episodes: Sequence[StepData]) -> _Stretches:
     states, actions, stops, offset = [], [], [], 0
     for episode in episodes:
         states.append(situations(episode.proprio, episode.proprio_names))
-        actions.append(np.nan_to_num(episode.executed_action))
+        actions.append(episode.executed_action)
         stop_of = np.zeros(len(episode), np.int64)
         for start, stop in control_runs(episode.source, length=len(episode)):
             if episode.source[start] == ActionSource.HUMAN:
@@ -131,13 +136,19 @@ def _stretches(episodes: Sequence[StepData]) -> _Stretches:
 def fit_recovery(
     episodes: Sequence[StepData], config: RecoveryConfig, *, progress: Progress | None = None
 ) -> RecoveryPolicy:
-    """Clone the human stretches (takeovers and demonstrations) of the training episodes."""
+    """Clone the human stretches (takeovers and demonstrations) of the training episodes.
+
+    Raises `DataRefused` where there is none of two steps or more, or where the episodes are of different robots.
+    """
     usable = [e for e in episodes if e.split == "train" and (e.source == ActionSource.HUMAN).any()]
-    if not usable:
+    starts = torch.zeros(0, dtype=torch.int64)
+    if usable:
+        check_alike(usable)
+        data = _stretches(usable)
+        starts = torch.nonzero(data.stop)[:, 0]
+        starts = starts[(data.stop[starts] - starts >= 2) & data.action[starts].isfinite().all(dim=1)]
+    if not len(starts):
         raise DataRefused("no training episode has a human segment to learn recovery from; record takeovers first")
-    data = _stretches(usable)
-    starts = torch.nonzero(data.stop)[:, 0]
-    starts = starts[data.stop[starts] - starts >= 2]
     generator = seeded(config.seed)
     names, actions = usable[0].proprio_names, data.action.shape[1]
     net = ChunkNet(data.situation.shape[1], actions, config.hidden)
@@ -151,14 +162,14 @@ def fit_recovery(
         last = data.stop[t] - 1
         goal = torch.minimum(t + torch.randint(low, high + 1, (config.batch,), generator=generator), last)
         index = t[:, None] + ahead
-        inside = (index <= last[:, None])[..., None]
         target = data.action[torch.minimum(index, last[:, None])]
-        error = (net(data.situation[t], data.situation[goal], config.input_noise) - target).abs()
-        loss = (error * inside).sum() / (inside.sum() * actions)
+        counts = (index <= last[:, None])[..., None] & target.isfinite()
+        error = (net(data.situation[t], data.situation[goal], config.input_noise) - target.nan_to_num()).abs()
+        loss = (error * counts).sum() / counts.sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        if progress and step % 250 == 0:
-            progress("recovery policy", step, config.steps)
+        if progress and (step + 1) % 250 == 0:
+            progress("recovery policy", step + 1, config.steps)
     return RecoveryPolicy(config, usable[0].task, names, actions, net.eval())

@@ -37,7 +37,11 @@ def last_rise(values: Array) -> int:
 
 
 def hindsight_labels(episode: StepData, values: Array) -> Array:
-    """(T,) float: 1 stuck, 0 not, NaN unknown (a person's steps, unknown outcomes, aided successes)."""
+    """(T,) float: 1 stuck, 0 not, NaN unknown.
+
+    Known are the steps of unaided successes, of the policy's runs that end in a takeover, and of the run that ends a
+    failure; all else (a person's steps, what follows a takeover in a success, half a second after each onset) is not.
+    """
     labels = np.full(len(values), np.nan)
     if episode.unaided and episode.success:
         labels[:] = 0.0
@@ -71,13 +75,16 @@ class StallHead(nn.Module):
 
 
 def fit_stall_head(features: Array, labels: Array, *, seed: int, steps: int = 400, batch: int = 128) -> StallHead:
-    """Train on (n, 11) features with labels 0 or 1, half of every batch from each."""
+    """Train on (n, 11) features with labels 0 or 1, half of every batch from each.
+
+    Where one of the two was never seen nothing can be said of stalls: the probability is 0 and W is V.
+    """
     generator = seeded(seed)
     head = StallHead()
     x, y = torch.as_tensor(features), torch.as_tensor(labels, dtype=torch.float32)
     groups = [torch.nonzero(y == label)[:, 0] for label in (0.0, 1.0)]
     if any(len(group) == 0 for group in groups):
-        return head.eval()
+        return _silent(head)
     optimiser = torch.optim.AdamW(head.parameters(), lr=2e-3, weight_decay=1e-2)
     for _ in range(steps):
         draw = torch.cat([g[torch.randint(len(g), (batch // 2,), generator=generator)] for g in groups])
@@ -85,6 +92,15 @@ def fit_stall_head(features: Array, labels: Array, *, seed: int, steps: int = 40
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+    return head.eval()
+
+
+@torch.no_grad()
+def _silent(head: StallHead) -> StallHead:
+    """The head with an output of practically 0 for any input."""
+    last = head.layers[-1]
+    nn.init.zeros_(last.get_parameter("weight"))
+    nn.init.constant_(last.get_parameter("bias"), -50.0)
     return head.eval()
 
 

@@ -1,13 +1,13 @@
 """The trigger: when to intervene, with a bound on false alarms.
 
 Score = CUSUM of V over its own alpha threshold + learned probability over its own. The robot triggers when the score
-passes a split-conformal threshold taken from the out-of-fold scores of the policy's own unaided successes: of future
-successes by the same policy at most a share alpha sees an alarm. A changed policy needs a new calibration.
+passes a split-conformal threshold taken from the out-of-fold scores of the policy's own unaided successes: a further
+success by the same policy sees an alarm with probability about alpha at most. "About", because the two scales come from
+those same successes and a new run is scored by all nets, not by one. A changed policy needs a new calibration.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +15,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from episodes.errors import DataRefused, IntegrityError
+from episodes.errors import DataRefused
 from episodes.record import Array
 from models.conformal import conformal_threshold, needed
 from models.cusum import cusum
 from models.dataset import StepData
 from models.intervention import InterventionCurves, InterventionModel
+from models.sealed import as_written, read_sealed, write_sealed
 from models.value import ValueCurves, ValueModel
 
 FILE = "trigger.json"
@@ -66,18 +67,15 @@ class Trigger:
 
     def save(self, directory: Path) -> None:
         """Write `trigger.json`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / FILE).write_text(json.dumps(asdict(self), sort_keys=True, indent=1, allow_nan=False))
+        write_sealed(directory / FILE, asdict(self))
 
     @classmethod
     def load(cls, directory: Path) -> Trigger:
-        """Read what `save` wrote."""
-        try:
-            saved = json.loads((directory / FILE).read_text())
+        """Read what `save` wrote; `IntegrityError` on any changed byte."""
+        saved = read_sealed(directory / FILE)
+        with as_written(directory):
             config = TriggerConfig(**saved.pop("config"))
             return cls(config=config, **{**saved, "policy_ids": tuple(saved["policy_ids"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(f"no readable trigger in {directory.name} ({error}); materialize it again") from error
 
 
 def mean_cusum(episode: StepData, values: ValueCurves, drift: float) -> Array:

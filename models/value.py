@@ -8,19 +8,19 @@ fold of episodes: an episode's curve is always predicted by nets that did not tr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from episodes.errors import DataRefused
+from episodes.errors import DataRefused, UsageError
 from episodes.record import Array
 from models import checkpoint
 from models.dataset import PRIVILEGED_PREFIX, StepData
 from models.history import causal_median, history_features
 from models.networks import ProgressNet
+from models.sealed import as_written
 from models.stall import StallHead, discounted, stall_probability
 
 
@@ -45,13 +45,12 @@ class ValueConfig:
     """share of successes whose stall probability may pass the dead band of W"""
     coverage: float = 0.9
     """share of out-of-fold success steps inside value_lo..value_hi"""
-    objective: Literal["success_only"] = "success_only"
     seed: int = 0
     workers: int = 2
 
     def __post_init__(self) -> None:
         if self.folds < 2 or self.steps < 1:
-            raise ValueError("a value model needs at least two folds and one step")
+            raise UsageError(f"a value model cannot have {self.folds} folds of {self.steps} steps; use 2 and 1 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,6 @@ class ValueModel:
     """r0 of W"""
     half_width: float
     """of the band value_lo..value_hi, measured out of fold"""
-    metrics: dict[str, Any] = field(default_factory=dict)
 
     def judges(self, episode: StepData) -> tuple[int, ...]:
         """Indices of the nets that did not train on this episode."""
@@ -153,7 +151,6 @@ class ValueModel:
                 "median_duration_s": self.median_duration_s,
                 "dead_band": self.dead_band,
                 "half_width": self.half_width,
-                "metrics": self.metrics,
             },
         )
 
@@ -161,15 +158,15 @@ class ValueModel:
     def load(cls, directory: Path) -> ValueModel:
         """Read what `save` wrote; a missing or extra tensor is refused."""
         tensors, saved = checkpoint.load(directory, "proxy_value")
-        config = ValueConfig(**{**saved["config"], "cameras": tuple(saved["config"]["cameras"])})
-        names = tuple(saved["proprio_names"])
+        with as_written(directory):
+            config = ValueConfig(**{**saved["config"], "cameras": tuple(saved["config"]["cameras"])})
+            names = tuple(saved["proprio_names"])
+            kept = {key: saved[key] for key in ("fold_of", "fps", "median_duration_s", "dead_band", "half_width")}
         nets = [ProgressNet(len(config.cameras), len(names), config.image_px).eval() for _ in range(config.folds)]
         heads = [StallHead().eval() for _ in nets]
-        for k, (net, head) in enumerate(zip(nets, heads, strict=True)):
-            checkpoint.load_state(net, tensors, f"net{k}.")
-            checkpoint.load_state(head, tensors, f"stall{k}.")
-        kept = ("fold_of", "fps", "median_duration_s", "dead_band", "half_width", "metrics")
-        return cls(config, names, nets, heads, **{key: saved[key] for key in kept})
+        modules = {f"net{k}.": net for k, net in enumerate(nets)} | {f"stall{k}.": head for k, head in enumerate(heads)}
+        checkpoint.load_state(modules, tensors)
+        return cls(config, names, nets, heads, **kept)
 
 
 def value_columns(names: Sequence[str]) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from torch import nn
 from episodes.errors import DataRefused
 from episodes.record import Array
 from models.conformal import conformal_threshold
-from models.dataset import TRAINED_SPLITS, Progress, StepData
+from models.dataset import TRAINED_SPLITS, Progress, StepData, check_alike
 from models.history import causal_median
 from models.networks import ProgressNet, seeded
-from models.progress import assumed_stalls, takeover_progress
+from models.progress import assumed_stalls, progress_targets, takeover_progress
 from models.stall import StallHead, fit_stall_head, hindsight_labels, stall_probability
 from models.value import ValueConfig, ValueModel, infer, select, value_columns
 
@@ -28,16 +28,13 @@ Fold = tuple[int, dict[str, torch.Tensor], dict[str, Array]]
 
 
 def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
-    """group_id -> fold, dealt out within each kind (collection, outcome) in id order."""
-    fold_of: dict[str, int] = {}
-    dealt: dict[tuple[str, bool | None], int] = {}
-    for episode in sorted(episodes, key=lambda e: e.episode_id):
-        if episode.group_id in fold_of:
-            continue
-        kind = (episode.collection, episode.success)
-        fold_of[episode.group_id] = dealt.get(kind, 0) % folds
-        dealt[kind] = dealt.get(kind, 0) + 1
-    return fold_of
+    """group_id -> fold, dealt out in turn: successes first, one collection after the other, in id order.
+
+    So folds are equal in each kind and in all of them together, up to one, and none lacks successes.
+    """
+    dealt = sorted(episodes, key=lambda e: (not e.success, e.collection, e.episode_id))
+    groups = dict.fromkeys(e.group_id for e in dealt)
+    return {group_id: place % folds for place, group_id in enumerate(groups)}
 
 
 def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[str, ...], seed: int) -> ProgressNet:
@@ -154,7 +151,7 @@ def _calibrate(model: ValueModel, usable: Sequence[StepData], out_of_fold: Mappi
     peaks = np.array([stall[i].max() for i in clean])
     threshold = conformal_threshold(peaks, model.config.alpha)
     model.dead_band = float(min(threshold, 1.0))
-    residuals = np.concatenate([np.abs(oof[i] - np.linspace(0, 1, len(oof[i]))) for i in clean] or [np.zeros(1)])
+    residuals = np.concatenate([np.abs(oof[i] - progress_targets(len(oof[i]), True)) for i in clean] or [np.ones(1)])
     model.half_width = float(np.quantile(residuals, model.config.coverage))
 
 
@@ -166,16 +163,10 @@ def check_outcomes(episodes: Sequence[StepData], usable: Sequence[StepData], fol
             f"no episode of {task} has a known outcome, so no value can be learned; give outcomes on the app's page "
             "Episodes (`regrasp app`) and freeze them with `regrasp audit freeze episodes NAME`"
         )
-    successes = sum(bool(e.success) for e in usable)
+    successes = len({e.group_id for e in usable if e.success and e.weight > 0})
     if successes < 2 * folds:
         raise DataRefused(
-            f"{task} has {successes} successful training episodes, {2 * folds} are needed for {folds} folds; "
+            f"{task} has {successes} different successful training episodes, {2 * folds} are needed for {folds} folds; "
             "collect more or give outcomes on the app's page Episodes"
         )
-    names = usable[0].proprio_names
-    odd = next((e for e in usable if e.proprio_names != names), None)
-    if odd is not None:
-        raise DataRefused(f"episode {odd.episode_id} of {task} has other proprio columns; exclude it or split the task")
-    bad = next((e for e in usable if not np.isfinite(e.proprio).all()), None)
-    if bad is not None:
-        raise DataRefused(f"episode {bad.episode_id} of {task} has NaN or infinite proprio values; exclude it")
+    check_alike(usable)

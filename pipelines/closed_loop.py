@@ -28,7 +28,7 @@ class ArmEpisode:
     end: str
     """end_reason"""
     recoveries: int
-    """chunks begun after a trigger"""
+    """triggers after which a chunk was sent, also those that the episode's end cut short"""
     recovered: int
     """of those, how many reached a better value"""
     takeovers: int
@@ -45,7 +45,9 @@ class ArmEpisode:
             source=episode.action_source,
             success=episode.success is Outcome.SUCCESS,
             end=episode.end_reason,
-            recoveries=sum(reason != "floor" for reason in ends),
+            recoveries=sum(
+                bool(event["item"]) for event in events if event["kind"] == "recovery" and event["attempt"] == 1
+            ),
             recovered=ends.count("better"),
             takeovers=len(reasons),
             reasons=reasons,
@@ -96,7 +98,8 @@ class ClosedLoop:
         """All arms, what is missing of them: first the two that need no rate, then the random one."""
         self._run_arms({"without": 0.0, "with": 0.0}, workers, on_count)
         self._run_arms({"random": trigger_rate(list(self.read("with").values()))}, workers, on_count)
-        return {arm: [self.read(arm)[seed] for seed in self.seeds] for arm in ARMS}
+        recorded = {arm: self.read(arm) for arm in ARMS}
+        return {arm: [recorded[arm][seed] for seed in self.seeds] for arm in ARMS}
 
     def _run_arms(self, rates: Mapping[Arm, float], workers: int, on_count: Callable[[int, int], None] | None) -> None:
         run_sessions([self.job(arm, rate) for arm, rate in rates.items()], workers=workers, on_count=on_count)

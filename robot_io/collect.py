@@ -2,11 +2,13 @@
 
 The simulator's own knowledge (potential, stall) goes beside the episodes, into
 `derived/privileged/<session>/<episode_id>.parquet`, for scoring only; no model reads it. A call that was interrupted
-can be made again: episodes whose seed the session already holds are not recorded twice.
+can be made again: episodes whose seed the session already holds are not recorded twice. A run equal to one of another
+session is that very episode, so it has one set of notes, whichever session made it.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +17,7 @@ import polars as pl
 
 from episodes.record import Array, Collection, Outcome
 from episodes.store import EpisodeStore
-from episodes.workspace import Workspace
+from episodes.workspace import Workspace, atomic_write
 from robot_io.control import RecoveryLimits
 from robot_io.loop import EpisodeSummary, Live, run_episode
 from robot_io.protocols import Monitor, Observation, Policy, Recovery, RobotSpec, Teleop
@@ -59,9 +61,9 @@ def privileged_frame(episode_id: str, rows: Sequence[tuple[float, bool, bool]]) 
 
 
 def read_privileged(workspace: Workspace) -> pl.DataFrame:
-    """All privileged rows of a workspace; empty where nothing was simulated."""
-    files = sorted((workspace.derived / "privileged").glob("*/*.parquet"))
-    return pl.concat([pl.read_parquet(file) for file in files]) if files else pl.DataFrame()
+    """All privileged rows of a workspace, each episode once; empty where nothing was simulated."""
+    files = {file.stem: file for file in sorted((workspace.derived / "privileged").glob("*/*.parquet"))}
+    return pl.concat([pl.read_parquet(file) for file in files.values()]) if files else pl.DataFrame()
 
 
 def recorded_seeds(store: EpisodeStore, session: str) -> set[int]:
@@ -107,10 +109,15 @@ def collect_session(
                 timeout_outcome=Outcome.FAILURE,
             )
             if summary.episode_id is not None:
-                target = workspace.derived / "privileged" / session / f"{summary.episode_id}.parquet"
-                target.parent.mkdir(parents=True, exist_ok=True)
-                privileged_frame(summary.episode_id, watched.rows).write_parquet(target)
+                _note(workspace, session, summary.episode_id, watched.rows)
             summaries.append(summary)
             if on_episode is not None:
                 on_episode(summary)
     return summaries
+
+
+def _note(workspace: Workspace, session: str, episode_id: str, rows: Sequence[tuple[float, bool, bool]]) -> None:
+    """Write the privileged rows of an episode whole or not at all; a killed run leaves an episode without notes."""
+    buffer = io.BytesIO()
+    privileged_frame(episode_id, rows).write_parquet(buffer)
+    atomic_write(workspace.derived / "privileged" / session / f"{episode_id}.parquet", buffer.getvalue())

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
+from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
+from models.checkpoint import model_hash
+from models.dataset import resized
 from models.intervention import InterventionModel
 from models.memory import RecoveryMemory
 from models.monitoring import MonitorStream
@@ -35,10 +39,21 @@ class DeployedPolicy:
 
 
 class ReleaseMonitor:
-    """`Monitor` over the released value, intervention model and trigger."""
+    """`Monitor` over the released value, intervention model and trigger.
+
+    `DataRefused` where the robot lacks a camera or a proprio value that they read, or runs at another rate.
+    """
 
     def __init__(self, model: ValueModel, intervention: InterventionModel, trigger: Trigger, spec: RobotSpec) -> None:
-        self.cameras = model.config.cameras
+        self.cameras, self._image_px = model.config.cameras, model.config.image_px
+        missing = [name for name in self.cameras if name not in spec.cameras]
+        if missing:
+            raise DataRefused(f"{spec.robot} has no camera {missing[0]}, which the value model reads; add it")
+        if spec.fps != model.fps:
+            raise DataRefused(
+                f"{spec.robot} runs at {spec.fps:g} Hz and the value model was trained at {model.fps:g} Hz; train one "
+                "on episodes of this rate"
+            )
         self.threshold = trigger.threshold
         self._actions = intervention.action_size
         self._stream = MonitorStream(model, intervention, trigger, spec.proprio_names)
@@ -47,12 +62,12 @@ class ReleaseMonitor:
         self._stream.reset()
 
     def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision:
-        frames = np.stack([observation.images[name] for name in self.cameras]) if self.cameras else None
+        images = [resized(observation.images[name], self._image_px) for name in self.cameras]
         step = self._stream.update(
             observation.proprio,
-            frames,
+            np.stack(images) if images else None,
             observation.ee_pose[:3],
-            float(np.linalg.norm(observation.wrench[:3])),
+            float(np.linalg.norm(np.asarray(observation.wrench[:3], float))),
             np.zeros(self._actions) if action is None else action,
         )
         return Decision(
@@ -65,18 +80,21 @@ class ReleaseMonitor:
 
 
 class RandomMonitor:
-    """The control: the same value, but the trigger is a coin with probability `rate` at every step."""
+    """The control: the same value, but the trigger is a coin with probability `rate` at every step.
+
+    The coin falls by the seed and by what is seen, so that a session that was interrupted goes on as it would have.
+    """
 
     def __init__(self, monitor: ReleaseMonitor, rate: float, seed: int) -> None:
-        self._monitor, self._rate = monitor, rate
-        self._random = np.random.default_rng(seed)
+        self._monitor, self._rate, self._seed = monitor, rate, seed
 
     def reset(self) -> None:
         self._monitor.reset()
 
     def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision:
         seen = self._monitor.update(observation, action, source)
-        draw = float(self._random.random())
+        sight = crc32(np.float64(observation.time_s).tobytes() + observation.proprio.tobytes())
+        draw = float(np.random.default_rng([self._seed, sight]).random())
         return Decision(trigger=draw < self._rate, value=seen.value, score=1 - draw, threshold=1 - self._rate)
 
 
@@ -113,18 +131,32 @@ class Deployment:
 
 
 def load_deployment(parts: Mapping[str, Path], spec: RobotSpec) -> Deployment:
-    """Load the directories `policy value trigger memory recovery` of a verified release for a robot."""
-    value = ValueModel.load(parts["value"])
-    monitor = ReleaseMonitor(value, InterventionModel.load(parts["trigger"]), Trigger.load(parts["trigger"]), spec)
-    encoder = SituationEncoder.load(parts["memory"])
+    """Load the directories `policy value trigger memory recovery` of a verified release for a robot.
+
+    `IntegrityError` where the trigger was calibrated on other models; `DataRefused` where one reads another robot.
+    """
+    value, trigger = ValueModel.load(parts["value"]), Trigger.load(parts["trigger"])
+    for name, bound in (("value", trigger.value_hash), ("trigger", trigger.intervention_hash)):
+        if model_hash(parts[name]) != bound:
+            raise IntegrityError(
+                f"the trigger was calibrated on another {name} model ({bound}); build the release again"
+            )
+    monitor = ReleaseMonitor(value, InterventionModel.load(parts["trigger"]), trigger, spec)
+    policy, encoder = load_policy(parts["policy"]), SituationEncoder.load(parts["memory"])
     recovery = ReleaseRecovery(
         RecoveryMemory.load(parts["memory"], encoder.encoder_id), encoder, RecoveryPolicy.load(parts["recovery"])
     )
-    return Deployment(load_policy(parts["policy"]), monitor, recovery)
+    read = {
+        "policy": policy.policy.proprio_names,
+        "memory": encoder.proprio_names,
+        "recovery": recovery.policy.proprio_names,
+    }
+    for name, columns in read.items():
+        if columns != spec.proprio_names:
+            raise DataRefused(f"the {name} of this release reads not what {spec.robot} measures; train one for it")
+    return Deployment(policy, monitor, recovery)
 
 
 def load_policy(directory: Path) -> DeployedPolicy:
     """A base policy alone, named by the hash of its files."""
-    from models.checkpoint import model_hash
-
     return DeployedPolicy(BehaviourPolicy.load(directory), f"bc-{model_hash(directory)}")
