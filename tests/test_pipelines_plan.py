@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from synthetic import make_episode
+
+from assets.snapshot import Snapshot
 from assets.stages import STAGE, STAGES
-from assets.versions import Stale
-from pipelines.plan import Batch, batches, passes, reach
+from assets.versions import Stale, survey
+from episodes.store import EpisodeStore
+from episodes.workspace import Workspace
+from pipelines.materialize import explained
+from pipelines.plan import Batch, batches, passes, reach, ready
 
 RAW, VALIDATED, SPLIT = STAGE["episodes/raw"], STAGE["episodes/validated"], STAGE["episodes/split"]
 
@@ -50,3 +58,19 @@ def test_a_target_reaches_all_it_reads_unless_it_is_to_be_alone() -> None:
     }
     assert reach(["values/model"], only=True) == {"values/model"}
     assert reach([], only=False) == set(STAGE)
+
+
+def test_only_what_reads_nothing_stale_outside_its_own_batch_is_ready(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path)
+    for session in ("s1", "s2"):
+        store.write(make_episode(1 if session == "s1" else 2, success=True, session=session))
+    found = survey(Snapshot.take(Workspace.open(tmp_path)))
+    assert list(ready(found)) == [Batch((RAW, VALIDATED), ("s1",)), Batch((RAW, VALIDATED), ("s2",))]
+
+
+def test_causes_that_made_the_same_stale_share_a_line() -> None:
+    causes = {f"new session s{n}": ["episodes/raw", "values/model"] for n in range(6)}
+    assert explained(causes | {"label freeze demo": ["labels/audited"]}) == [
+        "new session s0, new session s1, new session s2, new session s3 and 2 more -> episodes/raw, values/model",
+        "label freeze demo -> labels/audited",
+    ]
