@@ -31,8 +31,8 @@ class PolicyConfig:
     batch: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
-    input_noise: float = 0.02
-    """Gaussian, in standard deviations, while training"""
+    input_noise: float = 0.1
+    """Gaussian, in standard deviations, while training; less and the clone dithers where demonstrations disagree"""
     seed: int = 0
 
 
