@@ -24,7 +24,7 @@ SIDEBAR_PX = 230
 STYLE = """<style>
 .stAppHeader {height: 2.4rem; min-height: 2.4rem; background: transparent}
 .stMainBlockContainer {padding: 2rem 1.4rem 2rem; max-width: 1700px}
-.stMainBlockContainer h3 {padding: 0 0 .3rem; font-size: 1.35rem}
+.stMainBlockContainer h3 {padding: 0 0 .6rem; font-size: 1.35rem}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .7rem}
 .stMainBlockContainer .stButton button {padding: .15rem .4rem; min-height: 2.1rem}
 [data-testid="stMetricValue"] {font-size: 1.6rem}

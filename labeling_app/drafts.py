@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from labeling_app.cursor import clicked_step
 from labeling_app.labels import Label
 
 Interval = tuple[int, int]
@@ -42,19 +41,20 @@ def drop() -> None:
         st.session_state.boxes = st.session_state.get("boxes", 0) + 1
 
 
-def after_box(chart: str, length: int, label_ids: Sequence[str]) -> None:
-    """What was done in the figure: a box makes a draft, a click chooses the label it hits or moves the cursor."""
-    selection = st.session_state[chart].selection
-    if selection.box:
-        st.session_state.draft = boxed(selection.box[0]["x"], length)
-        return
-    picked = [name for point in selection.points if (name := _label_of(point.get("customdata"))) in label_ids]
-    step = clicked_step(selection.points)
-    if picked:
-        st.session_state.label = picked[0]
+def after_box(chart: str, length: int) -> None:
+    """A box drawn in the figure makes a draft."""
+    boxes = st.session_state[chart].selection.box
+    if boxes:
+        st.session_state.draft = boxed(boxes[0]["x"], length)
+
+
+def after_click(label_ids: Sequence[str], x: float, label_id: str) -> None:
+    """A click on a label of the strip chooses it, a click on a curve moves the cursor."""
+    if label_id in label_ids:
+        st.session_state.label = label_id
         drop()
-    elif step is not None:
-        st.session_state.t = step
+    elif not label_id:
+        st.session_state.t = max(0, round(x))
 
 
 def boxed(ends: Sequence[float], length: int) -> Interval:
@@ -67,10 +67,3 @@ def next_undecided(labels: Sequence[Label], place: int) -> int | None:
     """The first label without a verdict after `place`, from the beginning again if need be; None if all are decided."""
     order = [*range(place + 1, len(labels)), *range(place + 1)]
     return next((at for at in order if not labels[at].verdict), None)
-
-
-def _label_of(customdata: object) -> str:
-    """Plotly hands back a point's custom data alone or in a list."""
-    if isinstance(customdata, (list, tuple)) and customdata:
-        return str(customdata[0])
-    return str(customdata)

@@ -177,7 +177,7 @@ def _value_traces(curves: pl.DataFrame) -> list[Trace]:
         traces += [{**edge, "y": high, "showlegend": False}, {**edge, "y": low, **fill}]
     traces.append(_line("value V", curves["value"].to_numpy(), colour=VALUE))
     if "success_score" in curves.columns:
-        traces.append(_line("success score W", curves["success_score"].to_numpy(), colour=SCORE))
+        traces.append(_line("score W", curves["success_score"].to_numpy(), colour=SCORE))
     return traces
 
 

@@ -101,7 +101,6 @@ def _unmined(item: str, decided: Mapping[str, Any]) -> Label | None:
         start=decided.get("start", interval[0]),
         stop=decided.get("stop", interval[1]),
         mined=None if human else interval,
-        rule="by hand" if human else "",
         verdict=decided.get("verdict", ""),
         origin="human" if human else "earlier mining",
     )

@@ -86,6 +86,7 @@ def login(page: Page, name: str) -> None:
     page.get_by_label("Your name").fill(name)
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"Deciding as {name}")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
     settled(page)
 
 
@@ -101,16 +102,28 @@ def press(page: Page, key: str, then: str) -> None:
     expect(page.get_by_text(then).first).to_be_visible()
 
 
-def drag_over_steps(page: Page, start: float, stop: float) -> None:
-    """Draw a box over the value row from one step to another, with the mouse."""
+def places_of(page: Page, *steps: float) -> tuple[list[float], float]:
+    """Where steps are on the screen: x of each, and a y in the value row."""
     figure = page.locator(".js-plotly-plot").first
     left, width, low, high = figure.evaluate(
         "f => [f._fullLayout.xaxis._offset, f._fullLayout.xaxis._length, ...f._fullLayout.xaxis.range]"
     )
     box = figure.bounding_box()
     assert box is not None
-    x = [box["x"] + left + width * (step - low) / (high - low) for step in (start, stop)]
-    y = box["y"] + 110
+    return [box["x"] + left + width * (step - low) / (high - low) for step in steps], box["y"] + 110
+
+
+def click_on_step(page: Page, step: int) -> None:
+    """Click in the value row, as slowly as a person, for plotly follows the mouse."""
+    (x,), y = places_of(page, step)
+    page.mouse.move(x, y, steps=4)
+    page.wait_for_timeout(300)
+    page.mouse.click(x, y)
+
+
+def drag_over_steps(page: Page, start: float, stop: float) -> None:
+    """Draw a box over the value row from one step to another, with the mouse."""
+    x, y = places_of(page, start, stop)
     page.mouse.move(x[0], y)
     page.mouse.down()
     page.mouse.move((x[0] + x[1]) / 2, y + 10, steps=4)
@@ -135,6 +148,8 @@ def test_labels_are_corrected_with_keys_and_mouse_and_frozen(server: str, root: 
     assert last(root).kind == "label.edit"
     assert last(root).value == {"start": start + 2, "stop": stop - 1}
 
+    click_on_step(page, 40)
+    expect(page.get_by_text("step 40 of 99")).to_be_visible()
     drag_over_steps(page, 57.6, 70.4)
     expect(page.get_by_text("draft 58 to 70, not saved")).to_be_visible()
     press(page, "Enter", "Steps 58 to 70")

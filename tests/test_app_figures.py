@@ -49,7 +49,7 @@ def test_runs_cover_the_steps_once_and_change_value(values: list[int]) -> None:
 def test_curves_are_drawn_step_by_step() -> None:
     figure = curves_figure(curve(), None, cursor=17)
     np.testing.assert_allclose(named(figure, "value V").y, value_of(1), atol=1e-6)
-    assert [trace.name for trace in figure.data if trace.name] == ["spread", "value V", "success score W", "risk R"]
+    assert [trace.name for trace in figure.data if trace.name] == ["spread", "value V", "score W", "risk R"]
     (line,) = [shape for shape in figure.layout.shapes if shape.type == "line"]
     assert (line.x0, line.x1) == (17, 17)
 

@@ -15,12 +15,12 @@ from labeling_app.palette import OUTCOMES
 
 _TABLE_COLUMNS = {
     "here": st.column_config.TextColumn("", width=28),
-    "episode_id": st.column_config.TextColumn("episode"),
-    "session": st.column_config.TextColumn("session"),
-    "success": st.column_config.TextColumn("outcome"),
-    "failure_mode": st.column_config.TextColumn("mode"),
-    "excluded": st.column_config.CheckboxColumn("out", help="excluded from training"),
-    "duration_s": st.column_config.NumberColumn("s", format="%.1f"),
+    "episode_id": st.column_config.TextColumn("episode", width=130),
+    "session": st.column_config.TextColumn("session", width=72),
+    "success": st.column_config.TextColumn("outcome", width=64),
+    "failure_mode": st.column_config.TextColumn("mode", width=60),
+    "excluded": st.column_config.CheckboxColumn("out", width=32, help="excluded from training"),
+    "duration_s": st.column_config.NumberColumn("s", width=40, format="%.1f"),
     "note": st.column_config.TextColumn("note"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
+from audits.events import Event
 from audits.freeze import latest, standing
 from audits.state import AuditState
 from labeling_app import desk
@@ -81,7 +82,14 @@ def _recent() -> None:
             "kind": event.kind,
             "item": event.item,
         }
-        | {"decision": ", ".join(f"{name} {value}" for name, value in event.value.items() if name != "decisions")}
+        | {"decision": _told(event)}
         for event in reversed(events[-RECENT:])
     ]
     st.dataframe(pl.DataFrame(rows), hide_index=True)
+
+
+def _told(event: Event) -> str:
+    """The decision in a few words."""
+    if event.kind == "freeze":
+        return f"{event.value['count']} decisions"
+    return ", ".join(f"{name} {value}" for name, value in event.value.items())

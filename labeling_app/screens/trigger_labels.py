@@ -6,21 +6,24 @@ Moving an end makes a draft, drawn dotted; Enter saves it, Escape drops it, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
 from labeling_app import desk, figures
+from labeling_app.clicks import on_click
 from labeling_app.cursor import cursor_bar, frames, reading
 from labeling_app.data import LABELS
-from labeling_app.drafts import after_box, current, drop, edge, hold, next_undecided
+from labeling_app.drafts import after_box, after_click, current, drop, edge, hold, next_undecided
 from labeling_app.freezing import counts, freeze_box
 from labeling_app.labels import Label, label_id, labels_of, positives
 from labeling_app.palette import VERDICTS
 from labeling_app.seen import terms_table
 
 NEW_LABEL_STEPS = 10
+_ORIGINS = {"mined": "mined", "human": "added by hand", "earlier mining": "mined earlier, no longer found"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +141,11 @@ def _timeline(view: View, curve: pl.DataFrame, t: int) -> None:
     st.plotly_chart(
         figure,
         key=chart,
-        on_select=lambda: after_box(chart, view.length, [label.label_id for label in view.labels]),
-        selection_mode=("points", "box"),
+        on_select=lambda: after_box(chart, view.length),
+        selection_mode="box",
         config={"displayModeBar": False},
     )
+    on_click("label-clicks", partial(after_click, [label.label_id for label in view.labels]))
 
 
 def _judge(view: View) -> None:
@@ -193,7 +197,8 @@ def _sentence(view: View) -> str:
     beyond = " · ends after the episode" if label.stop > view.length else ""
     moved = f" · mined as {label.mined[0]} to {label.mined[1] - 1}" if label.mined and label.edited else ""
     rule = f" by {desk.plain(label.rule)}" if label.rule else ""
-    return f"Steps **{label.start} to {label.stop - 1}** · {label.origin}{rule}{moved} · **{verdict}**{beyond}{pending}"
+    place = f"Steps **{label.start} to {label.stop - 1}** · {_ORIGINS[label.origin]}{rule}{moved}"
+    return f"{place} · **{verdict}**{beyond}{pending}"
 
 
 def _effect(labels: list[Label], mined: pl.DataFrame | None, table: pl.DataFrame) -> dict[str, Any]:
