@@ -162,7 +162,7 @@ STAGES: tuple[Stage, ...] = (
         key="reports/offline",
         partition="task",
         about="How good the value and the trigger are on episodes they did not see.",
-        deps=("triggers/curves", "memory/recovery"),
+        deps=("triggers/curves",),
         kinds=("json",),
     ),
     Stage(
