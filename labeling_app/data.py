@@ -77,12 +77,11 @@ class Library:
 
     def manifest(self, asset: str, partition: str) -> dict[str, Any]:
         """How a partition of a stage was made; empty where nothing says so."""
-        path = self._directory(asset, partition) / "manifest.json"
-        try:
-            found = json.loads(path.read_text()) if path.is_file() else {}
-        except ValueError as error:
-            raise DataRefused(f"{path} is damaged ({error}); run `regrasp materialize` again") from error
-        return found if isinstance(found, dict) else {}
+        return _object(self._directory(asset, partition) / "manifest.json")
+
+    def miner(self, task: str) -> dict[str, Any]:
+        """The parameters the labels were mined with; empty where nothing says so."""
+        return _object(self._directory(LABELS, task) / "params.json")
 
     def _directory(self, asset: str, partition: str) -> Path:
         return self.workspace.derived / asset / partition
@@ -127,6 +126,15 @@ class Library:
             except (PolarsError, OSError) as error:
                 raise DataRefused(f"{path} cannot be read; remove it and run `regrasp materialize` again") from error
         return self._tables[path][1]
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, empty where there is no file."""
+    try:
+        found = json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise DataRefused(f"{path} is damaged ({error}); run `regrasp materialize` again") from error
+    return found if isinstance(found, dict) else {}
 
 
 _EPISODE_SCHEMA = {

@@ -164,7 +164,8 @@ def _labels(root: Path, ids: list[str]) -> None:
         )
     pl.DataFrame(rows).write_parquet(directory / "labels.parquet")
     pl.concat(steps).write_parquet(directory / "frames.parquet")
-    manifest = {"asset": "labels/stagnation", "partition": TASK, "data_version": "d1", "config": {"window_s": 0.8}}
+    manifest = {"asset": "labels/stagnation", "partition": TASK, "data_version": "d1"}
+    (directory / "params.json").write_text('{"window": 0.3}')
     (directory / "manifest.json").write_text(json.dumps(manifest))
 
 

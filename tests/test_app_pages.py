@@ -161,7 +161,7 @@ def test_a_verdict_saves_the_draft_first_and_records_what_was_shown(root: Path) 
     event = AuditLog(root / "audits.sqlite").events()[-1]
     assert event.by == "Ada"
     assert (event.shown["value_model"], event.shown["labels"]) == (MODEL, "d1")
-    assert event.shown["miner"] == {"window_s": 0.8}
+    assert event.shown["miner"] == {"window": 0.3}
     assert event.shown["frame_range"] == [0, 100]
     assert event.shown["why"]
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
@@ -24,14 +25,12 @@ pytestmark = pytest.mark.skipif(not _FOUND[-1], reason="no PostgreSQL server (in
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    place = tmp_path_factory.mktemp("postgres")
+def url() -> Iterator[str]:
+    place = Path(tempfile.mkdtemp(prefix="regrasp-postgres-"))  # pytest closes its own folders to other users
     as_postgres: list[str] = []
     if os.geteuid() == 0:  # the server refuses to run as root
         as_postgres = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
         shutil.chown(place, "postgres", "postgres")
-        for folder in place.parents[: len(place.parents) - 2]:
-            folder.chmod(folder.stat().st_mode | 0o111)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -44,6 +43,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(place / "log"), "start")
     yield f"postgresql://app:secret@127.0.0.1:{port}/postgres"
     server("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(place)
 
 
 def test_the_log_on_postgres(url: str) -> None:

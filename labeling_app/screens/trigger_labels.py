@@ -218,7 +218,7 @@ def _shown(view: View, why: str) -> dict[str, Any]:
         "page": "trigger_labels",
         "value_model": view.model_hash,
         "labels": manifest.get("data_version", ""),
-        "miner": manifest.get("config", {}),
+        "miner": desk.library().miner(view.task),
         "frame": st.session_state.t,
         "frame_range": [0, view.length],
         "interval": [label.start, label.stop] if label else None,
