@@ -140,9 +140,9 @@ def _make(workspace: Workspace, stage: Stage, partition: str, compute: Compute, 
     with writer_lock(place.parent / f".{partition}.lock"), _swapped_in(place) as out:
         work = Work(snapshot=snapshot, stage=stage, partition=partition, out=out, progress=progress)
         made = _computed(work, compute)
-        manifest = _described(work, made, version, place, perf_counter() - started)
-        atomic_write(out / FILE, manifest.model_dump_json(indent=1).encode())
-    return manifest
+        written = _described(work, made, version, place, perf_counter() - started).model_dump_json(indent=1).encode()
+        atomic_write(out / FILE, written)
+    return Manifest.model_validate_json(written)  # as everyone will read it: a NumPy number is a plain one
 
 
 def _check_upstream(snapshot: Snapshot, stage: Stage, partition: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from synthetic import make_episode
 
@@ -49,6 +50,15 @@ def test_a_stage_leaves_its_files_its_figures_and_its_version(workspace: Workspa
     assert manifest.data_version == wanted(Snapshot.take(workspace))(STAGE[RAW], "s1")
     assert manifest == read_manifest(workspace, STAGE[RAW], "s1")
     assert [check.passed for check in manifest.checks] == [True]
+
+
+def test_figures_are_plain_numbers_whatever_computed_them(workspace: Workspace) -> None:
+    def computed(work: Work) -> Made:
+        return Made(metadata={"mean": np.float64(0.5), "undefined": float("nan"), "parts": {"n": np.float64(2)}})
+
+    found = Maker(workspace.root).make(RAW, "s1", computed).metadata
+    assert found == {"mean": 0.5, "undefined": None, "parts": {"n": 2.0}}
+    assert type(found["mean"]) is float
 
 
 def test_a_failure_leaves_what_was_there_before(workspace: Workspace) -> None:
