@@ -57,7 +57,7 @@ class Measured:
     def json(self) -> dict[str, float | int | None]:
         """For a report: what is undefined is null."""
         plain = {"value": self.value, "lo": self.lo, "hi": self.hi}
-        return {k: (None if math.isnan(v) else round(v, 6)) for k, v in plain.items()} | {"n": self.n}
+        return {k: (None if math.isnan(v) else round(float(v), 6)) for k, v in plain.items()} | {"n": int(self.n)}
 
 
 def figures_json(report: ValueReport | TriggerReport | ArmReport) -> dict[str, dict[str, float | int | None]]:
