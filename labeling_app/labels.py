@@ -64,12 +64,12 @@ def labels_of(
 
 
 def positives(labels: Sequence[Label], lengths: Mapping[str, int]) -> int:
-    """Steps that training would see as stuck: under any label that is not rejected, counted once."""
+    """Steps that training would see as stuck: under a label that is neither rejected nor unsure, counted once."""
     total = 0
     for episode_id in {label.episode_id for label in labels}:
         mask = np.zeros(lengths.get(episode_id, 0), bool)
         for label in labels:
-            if label.episode_id == episode_id and label.verdict != "reject":
+            if label.episode_id == episode_id and label.verdict in ("", "accept"):
                 mask[label.start : label.stop] = True
         total += int(mask.sum())
     return total

@@ -104,9 +104,9 @@ def test_labels_take_decisions_and_keep_their_id() -> None:
     assert found[0].terms == {"range": 0.02}
 
 
-def test_rejected_and_overlapping_steps_count_once_or_not_at_all() -> None:
+def test_steps_count_once_and_not_where_rejected_or_unsure() -> None:
     found = labels_of(mined((0, 10), (5, 15), (90, 200)), {"aa:90-200": {"verdict": "unsure"}}, ["aa"])
-    assert positives(found, {"aa": 100}) == 25
+    assert positives(found, {"aa": 100}) == 15
     found = labels_of(mined((0, 10), (5, 15)), {"aa:5-15": {"verdict": "reject"}}, ["aa"])
     assert positives(found, {"aa": 100}) == 10
 
