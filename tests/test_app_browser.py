@@ -196,6 +196,7 @@ def test_markup_in_names_and_notes_stays_text(server: str, root: Path, page: Pag
     press(page, "f", "is failure")
     page.keyboard.press("2")
     expect(page.get_by_role("button", name="Jam")).to_have_attribute("kind", "primary")
+    settled(page)
     expect(page.get_by_label("Note")).to_have_count(1)
     page.get_by_label("Note").fill(name)
     page.keyboard.press("Enter")
