@@ -60,7 +60,7 @@ def test_too_few_successes_are_refused_with_how_many_are_missing() -> None:
     assert refit(OWN[:9]).calibration_episodes == 9
     with pytest.raises(DataRefused, match=r"trigger of insert needs 9 .* alpha 0\.1, 2 are missing.*page Episodes"):
         refit(OWN[:7])
-    with pytest.raises(DataRefused, match="needs 19 .*5 are missing"):
+    with pytest.raises(DataRefused, match=r"needs 19 .*5 are missing"):
         refit(OWN, alpha=0.05)
     with pytest.raises(DataRefused, match="9 are missing"):
         refit([replace(e, success=None) for e in OWN])

@@ -96,7 +96,7 @@ def test_pictures_are_learned_from_too() -> None:
 
 def test_without_any_outcome_it_is_said_where_to_give_them() -> None:
     unknown = [replace(e, success=None) for e in episodes()]
-    with pytest.raises(DataRefused, match="no episode of insert has a known outcome.*page Episodes"):
+    with pytest.raises(DataRefused, match=r"no episode of insert has a known outcome.*page Episodes"):
         fit_value(unknown, CONFIG)
     with pytest.raises(DataRefused, match="no episode of this task"):
         fit_value([], CONFIG)
