@@ -60,10 +60,10 @@ def version(work: Work, key: str, session: str | None = None) -> str:
     return manifest.data_version
 
 
-def freeze_name(work: Work, key: str) -> str:
+def freeze_name(work: Work, key: str) -> str | None:
     """The freeze that a stage of the task was made with."""
     manifest = read_manifest(work.workspace, STAGE[key], work.task)
-    return manifest.freeze.name if manifest and manifest.freeze else "none"
+    return manifest.freeze.name if manifest and manifest.freeze else None
 
 
 def episodes(work: Work, session: str | None = None) -> list[StepData]:

@@ -47,7 +47,7 @@ def intervention(work: Work) -> Made:
     trigger.save(work.out)
     sentence = f"{trigger.calibration_episodes} unaided successes, {trigger.alarm_rate:.1%} of them alarmed"
     told = {"model": model_hash, "threshold": trigger.threshold, "alarm rate": trigger.alarm_rate}
-    read = {"label freeze": inputs.freeze_name(work, "labels/audited"), "audited intervals": len(audited)}
+    read = {"label freeze": inputs.freeze_name(work, "labels/audited") or "none", "audited intervals": len(audited)}
     return Made(
         metadata=told | {"calibrated on": trigger.calibration_episodes} | read,
         checks=(CheckResult(name="calibrated", passed=True, sentence=sentence),),

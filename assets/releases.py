@@ -31,18 +31,17 @@ def candidate(work: Work) -> Made:
     """Bundle what a robot needs. The same models give the same release: its date is theirs."""
     from releases.bundle import build
 
-    made = {
-        dep.key: read_manifest(work.workspace, dep, of) for dep, of in upstream(work.snapshot, work.stage, work.task)
-    }
-    parts = _staged(work, {key: manifest for key, manifest in made.items() if manifest is not None})
+    read = upstream(work.snapshot, work.stage, work.task)
+    made = {dep.key: manifest for dep, of in read if (manifest := read_manifest(work.workspace, dep, of))}
+    parts = _staged(work, made)
     release = build(
         work.workspace.root,
         work.task,
         parts=parts,
         parents=_parents(work, made),
         evaluation=json.loads((work.upstream("reports/offline") / "report.json").read_text()),
-        features=_features(work),
-        created=max(manifest.created for manifest in made.values() if manifest),
+        features=_features(work, made["values/model"].config["value"]["cameras"]),
+        created=max(manifest.created for manifest in made.values()),
     )
     shutil.rmtree(work.out / "parts")
     (work.out / "release.json").write_text(json.dumps({"version": release.version}))
@@ -64,20 +63,19 @@ def _staged(work: Work, made: dict[str, Manifest]) -> dict[str, Path]:
     return parts
 
 
-def _parents(work: Work, made: dict[str, Manifest | None]) -> dict[str, Any]:
-    names = {kind: freeze.name if freeze else None for kind, freeze in work.snapshot.freezes.items()}
+def _parents(work: Work, made: dict[str, Manifest]) -> dict[str, Any]:
+    """What the bundle was made from; the freezes are those its labels and outcomes were read with."""
     return {
-        "data_versions": {key: manifest.data_version for key, manifest in made.items() if manifest},
-        "episode_freeze": names["episodes"],
-        "label_freeze": names["labels"],
-        "value_model": inputs.value_hash(work),
+        "data_versions": {key: manifest.data_version for key, manifest in made.items()},
+        "episode_freeze": inputs.freeze_name(work, "episodes/decided"),
+        "label_freeze": inputs.freeze_name(work, "labels/audited"),
+        "value_model": made["values/model"].metadata["model"],
     }
 
 
-def _features(work: Work) -> dict[str, Any]:
+def _features(work: Work, cameras: list[str]) -> dict[str, Any]:
     """What the models read and write, as the robot of the recordings declared it."""
-    cameras = inputs.value_model(work).config.cameras
-    first = inputs.episodes(work)[0].episode_id
+    first = inputs.usable(work)["episode_id"][0]
     episode = work.store.read(first, images=False)
     return {
         "proprio_names": episode.proprio_names,

@@ -103,6 +103,13 @@ def test_the_curves_have_a_row_for_each_step(made: tuple[Workspace, Report, list
         assert rows[column].is_finite().all()
 
 
+def read_model(workspace: Workspace) -> str:
+    """The hash of the value model by its own files."""
+    from models.checkpoint import model_hash
+
+    return model_hash(workspace.derived / "values/model/insert")
+
+
 def test_the_candidate_is_a_release_that_verifies(made: tuple[Workspace, Report, list[str]]) -> None:
     from releases.bundle import open_release
 
@@ -117,6 +124,7 @@ def test_the_candidate_is_a_release_that_verifies(made: tuple[Workspace, Report,
         "policy",
     }
     assert manifest.parents.label_freeze is None
+    assert manifest.parents.value_model == read_model(workspace)
     assert manifest.features.fps == 10
 
 

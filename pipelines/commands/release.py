@@ -19,6 +19,8 @@ class Build:
 
     task: str | None = None
     """all tasks by default"""
+    as_is: bool = False
+    """bundle the models that are there, stale or not"""
 
     def run(self, root: Path) -> int:
         from assets.manifest import directory
@@ -28,7 +30,7 @@ class Build:
         from pipelines.materialize import materialize
 
         workspace = Workspace.open(root)
-        materialize(workspace, ["releases/candidate"], task=self.task)
+        materialize(workspace, ["releases/candidate"], task=self.task, only=self.as_is)
         for task in [self.task] if self.task else Snapshot.take(workspace).tasks:
             built = directory(workspace, STAGE["releases/candidate"], task) / "release.json"
             print(f"{task}: release {json.loads(built.read_text())['version']}")
