@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from model_samples import HUMAN, POLICY, flip, step_data
+from model_samples import POLICY, flip, step_data
 
 from episodes.errors import DataRefused, IntegrityError
 from models import checkpoint
@@ -97,4 +97,3 @@ def test_what_cannot_be_cloned_is_refused() -> None:
         fit_policy([demo(0, executed_action=np.full((24, 2), np.nan))], CONFIG)
     with pytest.raises(DataRefused, match="other proprio columns"):
         fit_policy([DEMOS[0], demo(1, proprio_names=("a", "b", "c", "d"))], CONFIG)
-    assert HUMAN in DEMOS[0].source
