@@ -57,6 +57,11 @@ def test_a_person_does_not_take_over_without_a_stall() -> None:
     np.testing.assert_array_equal(got, [0.0] * 4 + [nan] * 5 + [1.0] * 3 + [nan] * 2)
 
 
+def test_a_long_stall_before_a_takeover_begins_where_v_last_rose() -> None:
+    got = labelled([POLICY] * 16 + [HUMAN], [0.0, 0.1, *[0.1] * 15], success=True)
+    np.testing.assert_array_equal(got, [0.0] + [nan] * 5 + [1.0] * 10 + [nan])
+
+
 def test_a_takeover_at_once_labels_from_the_runs_first_step() -> None:
     got = labelled([POLICY] * 7 + [HUMAN], [0.0] * 8, success=None)
     np.testing.assert_array_equal(got, [nan] * 5 + [1.0] * 2 + [nan])
