@@ -18,6 +18,8 @@ ROOT_VARIABLE = "REGRASP_ROOT"
 DAGSTER_YAML = b"""\
 telemetry:
   enabled: false
+nux:
+  enabled: false
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
