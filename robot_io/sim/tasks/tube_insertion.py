@@ -22,7 +22,7 @@ TUBE_RADIUS_M = 0.008
 TUBE_HALF_M = 0.045
 TUBE_BELOW_TOOL_M = 0.020
 CLEARANCE_M = 0.0006
-ROUNDING_M = 0.0005
+ROUNDING_M = 0.0001
 FRICTION = 0.3
 FLOOR_M = 0.010
 RIM_M = 0.060
@@ -63,7 +63,7 @@ class TubeInsertion:
     phi_resolution = 0.001
     estimate_names: tuple[str, ...] = ("priv/hole_dx", "priv/hole_dy", "priv/hole_dz", "priv/tilt_x", "priv/tilt_y")
     estimate_units: tuple[str, ...] = ("m", "m", "m", "rad", "rad")
-    estimate_noise: tuple[float, ...] = (0.0008, 0.0008, 0.0008, 0.0, 0.0)
+    estimate_noise: tuple[float, ...] = (0.0003, 0.0003, 0.0003, 0.0, 0.0)
 
     def scene_xml(self) -> str:
         """Rack (a mocap body, so that a reset can move it) with a ring of walls as the hole, and the tube."""
