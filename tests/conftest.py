@@ -6,8 +6,14 @@ as it is: the renderer tries EGL and then OSMesa by itself.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 os.environ.update(
     {
@@ -27,6 +33,9 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("regrasp", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("regrasp")
 
+REPOSITORY = Path(__file__).resolve().parent.parent
+RETURNED = ("without", "random", "with")
+"""arms of the demo's closed loop, whose sessions came back last"""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -46,3 +55,46 @@ def browser() -> str:
     if found is None:
         pytest.skip("no Chromium found: install the package chromium, or run make setup")
     return found
+
+
+class DemoRun(NamedTuple):
+    """What `regrasp demo --quick` left and said."""
+
+    root: Path
+    """the workspace; read it, and change only copies"""
+    report: dict[str, Any]
+    printed: str
+
+
+def run_demo(root: Path, report: Path) -> str:
+    """Run the quick demo as a person would, in a process of its own; returns what it printed."""
+    command = [sys.executable, "-m", "pipelines", "demo", "--quick", "--root", str(root), "--report", str(report)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def demo_workspace(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    """The one demo of the whole session; a test that uses it carries the marker `demo`."""
+    place = tmp_path_factory.mktemp("demo")
+    printed = run_demo(place / "workspace", place / "report.json")
+    return DemoRun(place / "workspace", json.loads((place / "report.json").read_text()), printed)
+
+
+@pytest.fixture
+def demo_copy(demo_workspace: DemoRun, tmp_path: Path) -> Iterator[Path]:
+    """A copy of the demo's workspace, to be changed; removed at the end."""
+    copy = tmp_path / "workspace"
+    shutil.copytree(demo_workspace.root, copy)
+    yield copy
+    shutil.rmtree(copy, ignore_errors=True)
+
+
+@pytest.fixture
+def settled_copy(demo_copy: Path) -> Path:
+    """A copy as it was before the closed loop: the demo does not train on what came back, so here nothing is stale."""
+    for session in (demo_copy / "episodes").iterdir():
+        if any(f"-{arm}-" in session.name for arm in RETURNED):
+            shutil.rmtree(session)
+    return demo_copy
