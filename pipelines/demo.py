@@ -56,8 +56,8 @@ QUICK = DemoPlan(
     tasks=("tube_insertion",),
     cameras=("third",),
     demonstrations=20,
-    rollouts=160,
-    takeovers=40,
+    rollouts=120,
+    takeovers=48,
     paired=12,
     settings={
         "value": {"cameras": ["third"], "steps": 300},

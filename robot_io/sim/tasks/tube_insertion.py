@@ -58,7 +58,7 @@ class TubeInsertion:
         low=(0.38, -0.12, 0.045, -0.12, -0.12, -0.25),
         high=(0.62, 0.12, 0.27, 0.12, 0.12, 0.25),
     )
-    time_limit_s = 12.0
+    time_limit_s = 15.0
     gripper_locked = True
     phi_resolution = 0.001
     estimate_names: tuple[str, ...] = ("priv/hole_dx", "priv/hole_dy", "priv/hole_dz", "priv/tilt_x", "priv/tilt_y")
