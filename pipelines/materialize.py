@@ -22,7 +22,7 @@ from pipelines.plan import Batch, batches, passes, reach
 from pipelines.resources import dagster_instance, register_partitions
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, JobDefinition
+    from dagster import DagsterInstance, ExecuteInProcessResult, JobDefinition
     from rich.progress import Progress, TaskID
 
 Say = Callable[[str], None]
@@ -169,9 +169,17 @@ def _run(job: JobDefinition, instance: DagsterInstance, maker: Maker, batch: Bat
             raise maker.error
     except dg.DagsterExecutionInterruptedError:  # how Dagster says Ctrl-C
         raise KeyboardInterrupt from None
+    if _interrupted(result):
+        raise KeyboardInterrupt
     stopped = any((stage, partition) in maker.refused for stage in batch.stages for partition in batch.partitions)
     if not result.success and not stopped:
         raise RuntimeError(f"Dagster run {result.run_id} failed outside our stages; see its log with `regrasp ui`")
+
+
+def _interrupted(result: ExecuteInProcessResult) -> bool:
+    """True where a Ctrl-C came between our stages: Dagster then says only that a step failed of it."""
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return any(error is not None and error.cls_name == "DagsterExecutionInterruptedError" for error in errors)
 
 
 def _raise_blocked(found: Survey, scope: Scope) -> None:
