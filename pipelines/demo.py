@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from audits.freeze import freeze, list_freezes
 from audits.log import AuditLog
 from episodes.errors import GateNotMet
 from episodes.workspace import Workspace, atomic_write
-from pipelines.closed_loop import ClosedLoop
+from pipelines.closed_loop import ARMS, ClosedLoop
 from pipelines.materialize import materialize
 from pipelines.scoreboard import Scoreboard, print_scoreboard
 from pipelines.simulated import SessionJob, run_sessions
@@ -32,16 +32,24 @@ from pipelines.simulated import SessionJob, run_sessions
 BY = "demo"
 PROFILE = "sim"
 LABEL_STAGES = ("labels/stagnation",)
-RETURNED_STAGES = ("episodes/raw", "episodes/validated")
+RETURNED_STAGES = (
+    "episodes/raw",
+    "episodes/validated",
+    "episodes/decided",
+    "episodes/split",
+    "values/curves",
+    "triggers/curves",
+)
+"""what is made of the sessions that came back; training on them is for the next `regrasp materialize`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPlan:
     """How much of everything a demo does."""
 
-    tasks: tuple[str, ...]
+    demonstrations: Mapping[str, int]
+    """task -> how many; the eggplant's clone of 20 hardly ever fails, so it gets fewer"""
     cameras: tuple[str, ...]
-    demonstrations: int
     rollouts: int
     """of the base policy alone, per task"""
     takeovers: int
@@ -51,11 +59,14 @@ class DemoPlan:
     settings: dict[str, dict[str, Any]]
     """what differs from the models' defaults"""
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.demonstrations)
+
 
 QUICK = DemoPlan(
-    tasks=("tube_insertion",),
+    demonstrations={"tube_insertion": 20},
     cameras=("third",),
-    demonstrations=20,
     rollouts=120,
     takeovers=48,
     paired=12,
@@ -67,13 +78,12 @@ QUICK = DemoPlan(
     },
 )
 FULL = DemoPlan(
-    tasks=("tube_insertion",),
+    demonstrations={"tube_insertion": 20, "pick_eggplant": 8},
     cameras=("third", "wrist"),
-    demonstrations=20,
-    rollouts=240,
+    rollouts=160,
     takeovers=60,
-    paired=30,
-    settings={"value": {"cameras": ["third", "wrist"]}},
+    paired=24,
+    settings={"value": {"cameras": ["third", "wrist"], "steps": 600}},
 )
 
 
@@ -96,13 +106,14 @@ class Demo:
         with self._stage("closed loop"), self._bar("closed loop") as on_count:
             arms = {task: loop.run(workers=self.workers, on_count=on_count) for task, loop in loops.items()}
         with self._stage("returned session"):
-            self._materialize(*RETURNED_STAGES)
+            returned = [loop.session(arm) for loop in loops.values() for arm in ARMS]
+            self._materialize(*RETURNED_STAGES, only=True, partitions=[*returned, *self.plan.tasks])
         return Scoreboard.of(self.workspace, releases, arms, self.seconds)
 
     def _prepare(self) -> dict[str, str]:
         """From nothing to a promoted release of each task."""
         with self._stage("demonstrations"):
-            self._collect_all("demos", self.plan.demonstrations, human="demo")
+            self._collect_demonstrations()
         with self._stage("base policy"):
             self._materialize("models/policy")
         with self._stage("rollouts"):
@@ -124,12 +135,12 @@ class Demo:
         first = {move.task: move.moved_to for move in reversed(mine)}
         return first if set(self.plan.tasks) <= set(first) else {}
 
-    def _collect_all(self, kind: str, count: int, **job: Any) -> None:
+    def _collect_demonstrations(self) -> None:
         jobs = [
-            self._job(task, f"{task}-{kind}", range(10_000, 10_000 + count), collection="demo", **job)
-            for task in self.plan.tasks
+            self._job(task, f"{task}-demos", range(10_000, 10_000 + count), collection="demo", human="demo")
+            for task, count in self.plan.demonstrations.items()
         ]
-        self._run(kind, jobs)
+        self._run("demonstrations", jobs)
 
     def _collect_rollouts(self) -> None:
         """The base policy alone, and with the human watching; two simulated robots, so two sessions of each."""
@@ -160,8 +171,9 @@ class Demo:
         with self._bar(what) as on_count:
             run_sessions(jobs, workers=self.workers, on_count=on_count)
 
-    def _materialize(self, *targets: str) -> None:
-        materialize(self.workspace, targets, say=self.console.print, show_progress=self.console.is_terminal)
+    def _materialize(self, *targets: str, **scope: Any) -> None:
+        show = self.console.is_terminal
+        materialize(self.workspace, targets, say=self.console.print, show_progress=show, **scope)
 
     def _freeze(self, kind: str) -> None:
         """Freeze what is decided so far, once."""

@@ -34,9 +34,19 @@ class Scope:
 
     keys: frozenset[str]
     task: str | None = None
+    partitions: frozenset[str] | None = None
+    """only these; None for all"""
 
     @classmethod
-    def of(cls, workspace: Workspace, targets: Collection[str], task: str | None, *, only: bool) -> Scope:
+    def of(
+        cls,
+        workspace: Workspace,
+        targets: Collection[str],
+        task: str | None,
+        *,
+        only: bool,
+        partitions: Collection[str] | None = None,
+    ) -> Scope:
         """The scope of these names; `UsageError` for one that there is not."""
         unknown = sorted(set(targets) - set(STAGE))
         if unknown:
@@ -44,10 +54,13 @@ class Scope:
         tasks = Snapshot.take(workspace).tasks
         if task is not None and task not in tasks:
             raise UsageError(f"there is no task {task!r} in {workspace.root}; there are: {', '.join(tasks) or 'none'}")
-        return cls(keys=frozenset(reach(targets, only=only)), task=task)
+        chosen = None if partitions is None else frozenset(partitions)
+        return cls(keys=frozenset(reach(targets, only=only)), task=task, partitions=chosen)
 
     def holds(self, found: Survey, key: str, partition: str) -> bool:
-        return key in self.keys and self.task in (None, found.snapshot.task(STAGE[key].partition, partition))
+        chosen = self.partitions is None or partition in self.partitions
+        own_task = self.task in (None, found.snapshot.task(STAGE[key].partition, partition))
+        return key in self.keys and chosen and own_task
 
     def stale(self, found: Survey) -> list[Stale]:
         """What is stale in it, in topological order."""
@@ -74,15 +87,17 @@ def materialize(
     *,
     task: str | None = None,
     only: bool = False,
+    partitions: Collection[str] | None = None,
     say: Say = print,
     show_progress: bool = True,
 ) -> Report:
     """Make everything stale, or what is stale of `targets` (stage keys) and of all they read.
 
-    `only` leaves what they read as it is. Raises `GateNotMet` naming the first failed check, and what a stage raised.
+    `only` leaves what they read as it is, `partitions` all other sessions and tasks. Raises `GateNotMet` naming the
+    first failed check, and what a stage raised.
     """
     started, report = perf_counter(), Report()
-    scope = Scope.of(workspace, targets, task, only=only)
+    scope = Scope.of(workspace, targets, task, only=only, partitions=partitions)
     found = survey(Snapshot.take(workspace))
     stale = scope.stale(found)
     report.causes = causes(stale)
