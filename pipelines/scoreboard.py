@@ -64,12 +64,12 @@ class TaskScores:
                 **_flat("voc", value["voc_nominal"]),
                 **_flat("success_auroc", value["success_auroc"]),
                 "n": value["success_auroc"]["n"],
-                "split": "test",
+                "split": "validation and test",
             },
             "trigger": {
                 **{key: part for name in TRIGGER for key, part in _flat(name, trigger[name]).items()},
                 "n": trigger["balanced_accuracy"]["n"],
-                "split": "test",
+                "split": "validation and test",
             },
             "closed_loop": {arm: self.arm_json(arm) for arm in ARMS},
             "memory": {"items": self.memory_items},
@@ -138,7 +138,7 @@ def print_scoreboard(board: Scoreboard, console: Console) -> None:
 
 def _offline_table(scores: TaskScores) -> Table:
     table = Table(title=f"{scores.task}: value and trigger on episodes they did not train on", title_justify="left")
-    for column in ("", "held-out test split", "out of fold"):
+    for column in ("", "held out (validation and test)", "out of fold"):
         table.add_column(column)
     rows = [
         ("VOC of V, nominal successes", "value", "voc_nominal"),

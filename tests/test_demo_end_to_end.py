@@ -39,7 +39,7 @@ from dataclasses import replace
 from pipelines import demo
 from pipelines.cli import main
 settings = demo.QUICK.settings | {"policy": {"steps": 20}}
-demo.QUICK = replace(demo.QUICK, demonstrations=8, rollouts=40, takeovers=10, settings=settings)
+demo.QUICK = replace(demo.QUICK, demonstrations={"tube_insertion": 8}, rollouts=40, takeovers=10, settings=settings)
 if __name__ == "__main__":
     sys.exit(main(["demo", "--quick", "--root", sys.argv[1]]))
 """
