@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,26 @@ def test_robosuite_comes_in_as_three_episodes_with_nothing_invented(
     listed = json.loads(capsys.readouterr().out)
     assert sorted(row["length"] for row in listed) == [392, 482, 510]
     assert {row["success"] for row in listed} == {"unknown"}
+
+
+def test_an_import_that_only_refuses_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, lab = tmp_path / "w", tmp_path / "lab"
+    shutil.copytree(DATA / "seed_json", lab)
+    (lab / "episode_000000" / "episode.json").write_text('{"task": "x", "steps": [')
+    assert run(root, "import", str(lab)) == 0
+    assert run(root, "import", str(lab)) == 3
+    assert "0 imported, 1 already there, 1 refused" in capsys.readouterr().out
+
+
+def test_the_same_seeds_again_are_not_called_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "w"
+    once = ("collect", "--episodes", "1", "--cameras", "third")
+    assert run(root, *once, "--session", "a") == 0
+    assert "session a: 1 episodes recorded" in capsys.readouterr().out
+    assert run(root, *once, "--session", "b") == 0
+    told = capsys.readouterr().out
+    assert "session b: 0 episodes recorded, 0 successes, 1 already there in another session" in told
+    assert EpisodeStore(root).sessions() == ["a"]
 
 
 def test_a_dataset_without_outcomes_stops_at_the_value_and_says_where_to_give_them(

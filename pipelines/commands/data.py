@@ -26,7 +26,7 @@ class Import:
     task: str | None = None
     """slug; the dataset's or environment's name by default"""
     session: str | None = None
-    """slug; made from the task by default"""
+    """slug; made from the names of the dataset and the task by default"""
     fps: float | None = None
     """steps per second, where the dataset does not say or is wrong"""
     mapping: Path | None = None
@@ -55,7 +55,7 @@ class Import:
         print("{} imported, {} already there, {} refused".format(*counts))
         if counts[0]:
             print("next: regrasp materialize")
-        return 3 if counts[2] and not (counts[0] or counts[1]) else 0
+        return 3 if counts[2] and not counts[0] else 0
 
 
 @dataclass(frozen=True, kw_only=True)

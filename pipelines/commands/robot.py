@@ -135,19 +135,24 @@ def _check_robot(release: Release, task: str) -> None:
     from releases import gates
     from robot_io.sim import make_robot
 
-    features = release.manifest.features
-    with closing(make_robot(task, cameras=features.cameras, image_px=features.image_px or 64)) as robot:
+    with closing(make_robot(task, cameras=release.manifest.features.cameras)) as robot:
         gates.require(gates.check(release, robot.spec))
 
 
 def _recorded(job: SessionJob) -> int:
-    """Record the session and say what came of it."""
+    """Record the session and say what came of it: equal seeds give equal episodes, which no second session takes."""
+    from episodes.store import EpisodeStore
     from pipelines.simulated import run_sessions
 
     with _episodes_bar() as on_count:
         (summaries,) = run_sessions([job], workers=1, on_count=on_count)
-    won = sum(summary.success.as_bool() is True for summary in summaries)
-    print(f"session {job.session}: {len(summaries)} episodes recorded, {won} successes; next: regrasp materialize")
+    there = set(EpisodeStore(job.root).ids(session=job.session))
+    recorded = [summary for summary in summaries if summary.episode_id in there]
+    won = sum(summary.success.as_bool() is True for summary in recorded)
+    told = f"session {job.session}: {len(recorded)} episodes recorded, {won} successes"
+    if len(recorded) < len(summaries):
+        told += f", {len(summaries) - len(recorded)} already there in another session: give another --seed"
+    print(f"{told}; next: regrasp materialize" if recorded else told)
     return 0
 
 
