@@ -98,21 +98,12 @@ class Library:
     def _sidecars(self, asset: str, task: str) -> pl.DataFrame | None:
         frames = []
         for session in self.store.sessions(task):
-            path = self._current(asset, session)
+            path = _newest(self._directory(asset, session))
             table = None if path is None else self._table(path)
             if path is not None and table is not None:
                 names = pl.lit(session).alias("session"), pl.lit(path.stem).alias("model_hash")
                 frames.append(table.with_columns(names))
         return pl.concat(frames, how="diagonal_relaxed") if frames else None
-
-    def _current(self, asset: str, session: str) -> Path | None:
-        """The sidecar of the model that the manifest names, else the newest."""
-        directory = self._directory(asset, session)
-        named = self.manifest(asset, session).get("metadata", {}).get("model_hash")
-        if named and (directory / f"{named}.parquet").is_file():
-            return directory / f"{named}.parquet"
-        files = sorted(directory.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
-        return files[-1] if files else None
 
     def _table(self, path: Path) -> pl.DataFrame | None:
         try:
@@ -120,12 +111,21 @@ class Library:
         except FileNotFoundError:
             return None
         stamp = (stat.st_mtime_ns, stat.st_size)
-        if path not in self._tables or self._tables[path][0] != stamp:
+        known = self._tables.get(path)
+        if known is None or known[0] != stamp:
             try:
-                self._tables[path] = (stamp, pl.read_parquet(path))
+                known = (stamp, pl.read_parquet(path))
             except (PolarsError, OSError) as error:
                 raise DataRefused(f"{path} cannot be read; remove it and run `regrasp materialize` again") from error
-        return self._tables[path][1]
+            for gone in [name for name in tuple(self._tables) if not name.exists()]:  # another model's curves
+                self._tables.pop(gone, None)
+            self._tables[path] = known
+        return known[1]
+
+
+def _newest(directory: Path) -> Path | None:
+    """A session's sidecar: a stage leaves one file, named by its model."""
+    return max(directory.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def _object(path: Path) -> dict[str, Any]:
