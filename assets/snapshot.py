@@ -12,13 +12,11 @@ from polars.exceptions import PolarsError
 from assets.manifest import FrozenBy, directory
 from assets.settings import Settings, read_settings
 from assets.stages import STAGE, TABLE, PartitionKind, Stage
-from audits.freeze import Freeze, latest
+from audits.freeze import FREEZE_KINDS, Freeze, latest
 from audits.log import AuditLog
 from episodes.errors import EpisodeFormatError
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
-
-FREEZE_KINDS = ("episodes", "labels", "pairs")
 
 
 @dataclass(frozen=True)

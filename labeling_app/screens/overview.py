@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from audits.events import Event
-from audits.freeze import latest, standing
+from audits.freeze import FREEZE_KINDS, latest, standing
 from audits.state import AuditState
 from labeling_app import desk
 from labeling_app.labels import labels_of
@@ -49,7 +49,7 @@ def _numbers(task: str, table: pl.DataFrame, state: AuditState) -> None:
 def _freezes(state: AuditState) -> None:
     st.markdown("**Freezes that training reads**")
     rows = []
-    for kind in ("episodes", "labels", "pairs"):
+    for kind in FREEZE_KINDS:
         made, now = latest(desk.log(), kind), standing(state, kind)
         changed = (
             len(now)
