@@ -47,15 +47,6 @@ def success_auroc(scores: npt.ArrayLike, success: npt.ArrayLike) -> float:
     return float((_ranks(score)[positive].sum() - count * (count - 1) / 2) / pairs)
 
 
-def balanced_accuracy(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> float:
-    """(TPR + TNR) / 2 of two (n,) bool arrays; NaN where one class is missing."""
-    guess, truth = _paired(predicted, actual)
-    fired = guess > 0
-    if truth.all() or not truth.any():
-        return math.nan
-    return float((fired[truth].mean() + (~fired[~truth]).mean()) / 2)
-
-
 def intervention_rate(source: npt.ArrayLike) -> float:
     """Human steps / all steps of known source, of `ActionSource` codes (T,); NaN where none is known.
 

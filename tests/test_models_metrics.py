@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from episodes.errors import DataRefused, UsageError
 from models.metrics import (
     auroc_interval,
-    balanced_accuracy,
     bootstrap_interval,
     intervention_rate,
     interventions_per_episode,
@@ -60,11 +59,6 @@ def test_auroc_refuses_unknown_outcomes_and_nan():
         success_auroc([0.1, math.nan], [True, False])
     with pytest.raises(DataRefused, match="differ"):
         success_auroc([0.1], [True, False])
-
-
-def test_balanced_accuracy():
-    assert balanced_accuracy([1, 1, 0, 0], [1, 0, 0, 0]) == pytest.approx((1 + 2 / 3) / 2)
-    assert math.isnan(balanced_accuracy([1, 0], [1, 1]))
 
 
 def test_intervention_rate_counts_known_steps():
