@@ -12,7 +12,7 @@ from assets.manifest import CheckResult
 
 @stage("models/policy")
 def policy(work: Work) -> Made:
-    """Clone the complete demonstrations, whatever their split: nothing is judged on them."""
+    """Clone the complete demonstrations, whatever their split: the clone is judged by new runs, never on recordings."""
     from models.policy import fit_policy
 
     demonstrations = inputs.decided(work)

@@ -153,7 +153,7 @@ class Episode:
     robot_stream: Mapping[str, Array] = field(default_factory=dict)
     """native-rate stream: t, q, qd, tcp, wrench, bits"""
     events: tuple[Mapping[str, Any], ...] = ()
-    """takeover, hand-back, trigger, recovery, fault, operator notes; each has `t` (step) and `kind`"""
+    """takeover, hand_back, trigger, recovery, recovery_end, fault, note, success, failure, crash; each has `t` (step) and `kind`"""
 
     def __post_init__(self) -> None:
         if len(self.time_s) == 0:
