@@ -215,8 +215,8 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & set(sys.argv[1]
 
 
 def is_script(name: str) -> bool:
-    """Modules that do something when imported: Streamlit pages and `python -m` entries."""
-    return name.endswith("__main__") or is_within(name, {"labeling_app.pages", "labeling_app.app"})
+    """Modules that do something when imported: the app's entry and `python -m` entries."""
+    return name.endswith("__main__") or is_within(name, {"labeling_app.app"})
 
 
 @pytest.mark.parametrize("package", LOADS_NONE_OF)
