@@ -187,8 +187,10 @@ def test_releases_are_listed_promoted_and_rolled_back(root: Path, capsys: pytest
     assert run(root, "release", "list", "--json") == 0
     listed = {row["release"]: row["champion on"] for row in json.loads(capsys.readouterr().out)}
     assert listed == {first[:16]: "sim", second[:16]: ""}
-    assert run(root, "release", "show", first) == 0
+    assert run(root, "release", "show", first, "--json") == 0
     assert json.loads(capsys.readouterr().out)["version"] == first
+    assert run(root, "release", "show", first) == 0
+    assert capsys.readouterr().out.startswith(f"version: {first}\n")
     assert run(root, "release", "verify", "0" * 16) == 2
 
 

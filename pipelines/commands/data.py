@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from pipelines.commands.show import print_json, print_rows
+from pipelines.commands.show import print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
     from episodes.store import EpisodeStore
@@ -93,8 +93,7 @@ class Inspect:
         if self.json:
             print_json(shown)
         else:
-            for name, value in shown.items():
-                print(f"{name}: {value}")
+            print_fields(shown)
 
 
 def _full_id(store: EpisodeStore, start: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, subcommand
 
-from pipelines.commands.show import print_json, print_rows
+from pipelines.commands.show import print_fields, print_json, print_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +65,18 @@ class Show:
 
     version: Positional[str]
     """at least 16 digits"""
+    json: bool = False
+    """print JSON"""
 
     def run(self, root: Path) -> int:
         from releases.bundle import open_release
 
         release = open_release(root, self.version)
-        print_json({"version": release.version, **release.manifest.model_dump(mode="json", by_alias=True)})
+        shown = {"version": release.version, **release.manifest.model_dump(mode="json", by_alias=True)}
+        if self.json:
+            print_json(shown)
+        else:
+            print_fields(shown)
         return 0
 
 

@@ -12,6 +12,12 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, default=str, allow_nan=False))
 
 
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """One line a field, under its name."""
+    for name, value in fields.items():
+        print(f"{name}: {value}")
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
     """Aligned columns under their names; `empty` where there are no rows."""
     if not rows:
