@@ -106,9 +106,17 @@ class Demo:
         with self._stage("closed loop"), self._bar("closed loop") as on_count:
             arms = {task: loop.run(workers=self.workers, on_count=on_count) for task, loop in loops.items()}
         with self._stage("returned session"):
-            returned = [loop.session(arm) for loop in loops.values() for arm in ARMS]
-            self._materialize(*RETURNED_STAGES, only=True, partitions=[*returned, *self.plan.tasks])
+            sessions = [loop.session(arm) for loop in loops.values() for arm in ARMS]
+            self._judge([session for session in sessions if not self._is_judged(session)])
         return Scoreboard.of(self.workspace, releases, arms, self.seconds)
+
+    def _judge(self, returned: list[str]) -> None:
+        """Curves of the sessions that came back, once: by what is stale they wait for models that know them too."""
+        if returned:
+            self._materialize(*RETURNED_STAGES, only=True, partitions=[*returned, *self.plan.tasks])
+
+    def _is_judged(self, session: str) -> bool:
+        return (self.workspace.derived / RETURNED_STAGES[-1] / session).exists()
 
     def _prepare(self) -> dict[str, str]:
         """From nothing to a promoted release of each task."""
