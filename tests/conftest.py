@@ -6,12 +6,13 @@ as it is: the renderer tries EGL and then OSMesa by itself.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,12 +40,8 @@ RETURNED = ("without", "random", "with")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the demo workspace run first and in one worker, so that it is built once."""
-    for item in items:
-        if item.get_closest_marker("demo"):
-            item.add_marker(pytest.mark.xdist_group("demo"))
+    """Tests of the demo workspace run first: it is built once, by whichever worker comes first."""
     items.sort(key=lambda item: item.get_closest_marker("demo") is None)
 
 
@@ -74,27 +71,62 @@ def run_demo(root: Path, report: Path) -> str:
     return done.stdout
 
 
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
+    """The directory `name` of this test session, filled by `build` in one worker while the others wait for it."""
+    own = factory.getbasetemp()
+    place = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "built").exists():
+            place.mkdir(exist_ok=True)
+            build(place)
+            (place / "built").touch()
+    return place
+
+
 @pytest.fixture(scope="session")
 def demo_workspace(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
     """The one demo of the whole session; a test that uses it carries the marker `demo`."""
-    place = tmp_path_factory.mktemp("demo")
-    printed = run_demo(place / "workspace", place / "report.json")
-    return DemoRun(place / "workspace", json.loads((place / "report.json").read_text()), printed)
+
+    def build(place: Path) -> None:
+        (place / "printed").write_text(run_demo(place / "workspace", place / "report.json"))
+
+    place = built_once(tmp_path_factory, "demo", build)
+    return DemoRun(
+        place / "workspace", json.loads((place / "report.json").read_text()), (place / "printed").read_text()
+    )
+
+
+@pytest.fixture(scope="session")
+def settled_workspace(demo_workspace: DemoRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's workspace without what the closed loop brought back, which waits to be learned from: nothing stale."""
+
+    def build(place: Path) -> None:
+        root = place / "workspace"
+        shutil.copytree(demo_workspace.root, root)
+        for session in (root / "episodes").iterdir():
+            if any(f"-{arm}-" in session.name for arm in RETURNED):
+                shutil.rmtree(session)
+        command = [sys.executable, "-m", "pipelines", "materialize", "--root", str(root)]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    return built_once(tmp_path_factory, "settled", build) / "workspace"
 
 
 @pytest.fixture
 def demo_copy(demo_workspace: DemoRun, tmp_path: Path) -> Iterator[Path]:
     """A copy of the demo's workspace, to be changed; removed at the end."""
-    copy = tmp_path / "workspace"
-    shutil.copytree(demo_workspace.root, copy)
-    yield copy
-    shutil.rmtree(copy, ignore_errors=True)
+    yield from _copied(demo_workspace.root, tmp_path / "workspace")
 
 
 @pytest.fixture
-def settled_copy(demo_copy: Path) -> Path:
-    """A copy as it was before the closed loop: the demo does not train on what came back, so here nothing is stale."""
-    for session in (demo_copy / "episodes").iterdir():
-        if any(f"-{arm}-" in session.name for arm in RETURNED):
-            shutil.rmtree(session)
-    return demo_copy
+def settled_copy(settled_workspace: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of the settled workspace, to be changed; removed at the end."""
+    yield from _copied(settled_workspace, tmp_path / "workspace")
+
+
+def _copied(root: Path, copy: Path) -> Iterator[Path]:
+    shutil.copytree(root, copy)
+    yield copy
+    shutil.rmtree(copy, ignore_errors=True)

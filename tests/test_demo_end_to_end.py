@@ -69,8 +69,8 @@ def test_a_second_demo_does_nothing_new_and_prints_the_same_table(
     before = EpisodeStore(demo_copy).ids()
     printed = run_demo(demo_copy, tmp_path / "again.json")
     assert EpisodeStore(demo_copy).ids() == before
-    assert "nothing to do" in printed
-    assert "made in" not in printed
+    assert "stale" not in printed
+    assert " made in " not in printed
     again = json.loads((tmp_path / "again.json").read_text())
     assert again | {"seconds": {}} == demo_workspace.report | {"seconds": {}}
     assert _table(printed) == _table(demo_workspace.printed)
