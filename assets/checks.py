@@ -29,7 +29,7 @@ MIN_AUROC = 0.80
 MAX_LABEL_RATE = 0.30
 """share of the steps of unaided successes that a rule may call stagnation"""
 MIN_ALIGNED = 0.50
-"""share of takeovers that a stagnation label precedes"""
+"""share of takeovers that a stagnation label precedes; refused where the 95 % interval of the share lies below"""
 MIN_TAKEOVERS = 5
 """fewer say nothing about alignment, nor whether the intervention flag is dead"""
 ALIGNED_WITHIN_S = 3.0
@@ -155,9 +155,15 @@ def label_rates(rates: Mapping[str, float], trained: str = "stagnation") -> Chec
 
 def takeover_alignment(aligned: int, takeovers: int) -> CheckResult:
     """People took over where the labels say that the robot was stuck."""
+    from models.metrics import wilson_interval
+
     judged = takeovers >= MIN_TAKEOVERS
-    passed = not judged or aligned >= MIN_ALIGNED * takeovers
-    sentence = f"{aligned} of {takeovers} takeovers come within {ALIGNED_WITHIN_S:g} s of a stagnation label"
+    low, high = wilson_interval(aligned, takeovers)
+    passed = not judged or high >= MIN_ALIGNED
+    sentence = (
+        f"{aligned} of {takeovers} takeovers ({low:.2f} to {high:.2f}) come within {ALIGNED_WITHIN_S:g} s of a "
+        "stagnation label"
+    )
     if not judged:
         sentence += f" (fewer than {MIN_TAKEOVERS} are not judged)"
     if not passed:

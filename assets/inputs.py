@@ -39,6 +39,7 @@ TRIGGER_SCHEMA = {
     "trigger_logit": pl.Float64,
     "score": pl.Float64,
     "trigger": pl.Boolean,
+    "early_trigger": pl.Boolean,
     "threshold": pl.Float64,
 }
 

@@ -25,7 +25,7 @@ def offline(work: Work) -> Made:
     Where the episodes come from the simulator the trigger is held against the simulator's own knowledge of stalls.
     """
     judged = [pair for session in work.sessions for pair in inputs.judged(work, session) if pair[0].success is not None]
-    triggers = _triggers(work)
+    triggers = {name: _triggers(work, name) for name in ("trigger", "early_trigger")}
     held_out = [pair for pair in judged if pair[0].split in ("validation", "test")]
     learned = [pair for pair in judged if pair[0].split in ("train", "calibration")]
     report = {"held_out": _judge(work, held_out, triggers), "out_of_fold": _judge(work, learned, triggers)}
@@ -44,8 +44,10 @@ def _flat(report: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, An
     }
 
 
-def _judge(work: Work, judged: Sequence[tuple[StepData, ValueCurves]], triggers: Mapping[str, Array]) -> dict[str, Any]:
-    """Both reports on some episodes, each judged by nets that did not train on it."""
+def _judge(
+    work: Work, judged: Sequence[tuple[StepData, ValueCurves]], triggers: Mapping[str, Mapping[str, Array]]
+) -> dict[str, Any]:
+    """Value and both alarms on some episodes, each judged by nets that did not train on it."""
     from models.evaluation import figures_json, privileged_stalls, trigger_report, value_report
     from robot_io.collect import read_privileged
 
@@ -56,11 +58,12 @@ def _judge(work: Work, judged: Sequence[tuple[StepData, ValueCurves]], triggers:
         {episode.episode_id: curves.success_score for episode, curves in judged},
         median_duration_s=inputs.value_model(work).median_duration_s,
     )
-    trigger = trigger_report(episodes, triggers, privileged_stalls(read_privileged(work.workspace)))
-    return {"value": figures_json(value), "trigger": figures_json(trigger)}
+    stalls = privileged_stalls(read_privileged(work.workspace))
+    alarms = {name: figures_json(trigger_report(episodes, alarm, stalls)) for name, alarm in triggers.items()}
+    return {"value": figures_json(value), **alarms}
 
 
-def _triggers(work: Work) -> dict[str, Array]:
-    """episode_id -> (T,) bool of the trigger curves."""
+def _triggers(work: Work, name: str) -> dict[str, Array]:
+    """episode_id -> (T,) bool of one alarm of the trigger curves."""
     frames = pl.concat([inputs.curves(work, "triggers/curves", session) for session in work.sessions])
-    return inputs.by_episode(frames, "trigger")
+    return inputs.by_episode(frames, name)

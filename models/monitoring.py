@@ -93,6 +93,6 @@ class MonitorStream:
         return MonitorStep(
             value=float(np.mean(values)),
             score=score,
-            trigger=score > self._trigger.threshold,
+            trigger=score > self._trigger.early_threshold,
             trigger_probability=probability,
         )

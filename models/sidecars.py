@@ -35,7 +35,7 @@ def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
 
 
 def trigger_frame(episode: StepData, values: ValueCurves, curves: InterventionCurves, trigger: Trigger) -> pl.DataFrame:
-    """Columns episode_id frame_index trigger_logit score trigger threshold."""
+    """Columns episode_id frame_index trigger_logit score trigger early_trigger threshold."""
     score = trigger.scores(episode, values, curves)
     return pl.DataFrame(
         {
@@ -44,6 +44,7 @@ def trigger_frame(episode: StepData, values: ValueCurves, curves: InterventionCu
             "trigger_logit": curves.trigger_logit,
             "score": score,
             "trigger": score > trigger.threshold,
+            "early_trigger": score > trigger.early_threshold,
             "threshold": np.full(len(episode), trigger.threshold),
         }
     )

@@ -43,11 +43,11 @@ class StagnationParams:
     """trailing window of slope, range and shortfall, T_med"""
     patience: float = 0.4
     """time without a rise after which a flat value is a plateau, T_med"""
-    rise: float = 0.05
+    rise: float = 0.1
     """gain over the best value so far that counts as a rise, share of the value range"""
-    slow: float = 0.25
+    slow: float = 0.4
     """slope at or below which the value is flat, share of nominal speed"""
-    resume: float = 0.5
+    resume: float = 0.6
     """slope at which a stall is over, share of nominal speed"""
     drop: float = 0.12
     """fall below the best value that makes a decline, share of the value range"""

@@ -34,6 +34,8 @@ class TriggerConfig:
 
     alpha: float = 0.1
     """share of successes that may see a false alarm"""
+    early_alpha: float = 0.2
+    """the same for the early alarm, which is what starts a recovery: a needless one costs a second, not a person"""
     drift: float = 0.5
     """expected gain of V in one median duration, below which the CUSUM grows"""
 
@@ -48,6 +50,9 @@ class Trigger:
     cusum_threshold: float
     probability_threshold: float
     threshold: float
+    """at `alpha`"""
+    early_threshold: float
+    """at `early_alpha`; the robot's monitor fires here"""
     calibration_episodes: int
     alarm_rate: float
     """share of the calibration successes above the threshold, out of fold"""
@@ -123,6 +128,7 @@ def fit_trigger(
         cusum_threshold=first,
         probability_threshold=second,
         threshold=threshold,
+        early_threshold=min(threshold, conformal_threshold(totals, config.early_alpha)),
         calibration_episodes=len(clean),
         alarm_rate=float(np.mean(totals > threshold)),
         policy_ids=tuple(sorted({e.policy_id for e in clean})),

@@ -54,7 +54,7 @@ class ReleaseMonitor:
                 f"{spec.robot} runs at {spec.fps:g} Hz and the value model was trained at {model.fps:g} Hz; train one "
                 "on episodes of this rate"
             )
-        self.threshold = trigger.threshold
+        self.threshold = trigger.early_threshold
         self._actions = intervention.action_size
         self._stream = MonitorStream(model, intervention, trigger, spec.proprio_names)
 

@@ -44,8 +44,10 @@ def test_the_stream_is_the_batch(seed: int, actors: list[int]) -> None:
     np.testing.assert_allclose([s.value for s in steps], values.value, atol=1e-6)
     np.testing.assert_allclose([s.trigger_probability for s in steps], curves.net_probabilities.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose([s.score for s in steps], scores, rtol=1e-4, atol=1e-5)
-    clear = np.abs(scores - f.trigger.threshold) > 1e-4
-    np.testing.assert_array_equal(np.array([s.trigger for s in steps])[clear], (scores > f.trigger.threshold)[clear])
+    clear = np.abs(scores - f.trigger.early_threshold) > 1e-4
+    np.testing.assert_array_equal(
+        np.array([s.trigger for s in steps])[clear], (scores > f.trigger.early_threshold)[clear]
+    )
 
 
 def test_it_is_the_batch_with_pictures_too() -> None:

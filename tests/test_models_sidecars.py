@@ -43,7 +43,8 @@ def test_trigger_columns_fire_above_the_threshold() -> None:
     scores = f.trigger.scores(episode, values, curves)
     middle = replace(f.trigger, threshold=float(np.median(scores)))
     frame = trigger_frame(episode, values, curves, middle)
-    assert frame.columns == ["episode_id", "frame_index", "trigger_logit", "score", "trigger", "threshold"]
+    marks = ["trigger", "early_trigger", "threshold"]
+    assert frame.columns == ["episode_id", "frame_index", "trigger_logit", "score", *marks]
     np.testing.assert_array_equal(frame["score"], scores)
     np.testing.assert_array_equal(frame["trigger_logit"], curves.trigger_logit)
     assert frame["trigger"].any()

@@ -47,6 +47,7 @@ def test_the_threshold_is_conformal_on_the_policys_own_unaided_successes() -> No
     peaks = np.array([s.max() for s in scores(trigger, OWN)])
     assert trigger.calibration_episodes == len(OWN) == 14
     assert trigger.threshold == pytest.approx(conformal_threshold(peaks, 0.1))
+    assert trigger.early_threshold == pytest.approx(conformal_threshold(peaks, 0.2))
     assert trigger.alarm_rate == np.mean(peaks > trigger.threshold)
     assert trigger.alarm_rate <= 0.1
     assert trigger.policy_ids == ("bc-1",)

@@ -36,6 +36,7 @@ def offline(value: float | None) -> dict[str, Any]:
     nothing = {
         "value": figures_json(value_report([], {}, {}, median_duration_s=1.0)),
         "trigger": figures_json(trigger_report([], {}, {})),
+        "early_trigger": figures_json(trigger_report([], {}, {})),
     }
     return {part: dict.fromkeys(names, figure(value)) for part, names in nothing.items()}
 

@@ -36,15 +36,13 @@ class Log:
 
 @dataclass(frozen=True, kw_only=True)
 class Verify:
-    """Check the hash chain from the first decision to the last, and against the head of every freeze."""
+    """Check the hash chain from the first decision to the last, and against the last head noted outside the log."""
 
     def run(self, root: Path) -> int:
         from audits.freeze import list_freezes
 
         log = _log(root)
-        freezes = list_freezes(log)
-        last = max(freezes, key=lambda made: made.head_seq, default=None)
-        count = log.verify(head=(last.head_seq, last.head_hash) if last else None)
+        count, freezes = log.verify(head=noted_head(root)), list_freezes(log)
         print(f"{count} decisions and {len(freezes)} freezes are as they were written")
         return 0
 
@@ -110,6 +108,25 @@ class Audit:
 
     def run(self, root: Path) -> int:
         return self.verb.run(root)
+
+
+def noted_head(root: Path) -> tuple[int, str] | None:
+    """The latest (seq, hash) of the log that a manifest or the ledger noted: a log whose tail is lost lacks it.
+
+    The log's own freezes say nothing here, they are lost with the tail. None where nothing noted one.
+    """
+    from assets.manifest import read_manifest
+    from assets.snapshot import Snapshot
+    from assets.stages import STAGES
+    from episodes.workspace import Workspace
+    from releases.ledger import history
+
+    snapshot = Snapshot.take(Workspace.open(root))
+    manifests = [read_manifest(snapshot.workspace, s, of) for s in STAGES for of in snapshot.partitions(s.partition)]
+    heads = [(made.freeze.head_seq, made.freeze.head_hash) for made in manifests if made and made.freeze]
+    evidence = [move.evidence.get("audit_head") for move in history(root)]
+    heads += [(int(str(noted[0])), str(noted[1])) for noted in evidence if isinstance(noted, list)]
+    return max(heads, default=None)
 
 
 def _log(root: Path) -> AuditLog:

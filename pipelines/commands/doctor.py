@@ -95,5 +95,6 @@ def _audit_log(root: Path) -> str:
     if not (root / "audits.sqlite").exists():
         return "no decisions yet"
     from audits.log import AuditLog
+    from pipelines.commands.audit import noted_head
 
-    return f"{AuditLog(root / 'audits.sqlite').verify()} decisions, chain whole"
+    return f"{AuditLog(root / 'audits.sqlite').verify(head=noted_head(root))} decisions, chain whole"
