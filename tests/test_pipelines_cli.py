@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,21 @@ def test_an_audit_log_is_shown_exported_continued_and_verified(
     assert run(tmp_path / "other", "audit", "import", str(tmp_path / "log.jsonl")) == 0
     assert run(tmp_path / "other", "audit", "verify") == 0
     assert "2 decisions and 1 freezes" in capsys.readouterr().out
+
+
+def test_a_lost_tail_of_the_log_shows_against_what_the_ledger_noted(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = AuditLog(root / "audits.sqlite")
+    for text in ("odd", "odder"):
+        log.append("episode.note", "e1", by="ann", value={"text": text}, shown={}, seconds=1.0)
+    assert run(root, "release", "promote", make_release(root, make_parts(root / "parts")).version) == 0
+    assert run(root, "audit", "verify") == 0
+    with closing(sqlite3.connect(root / "audits.sqlite")) as database, database:
+        database.execute("DELETE FROM events WHERE seq = 2")
+    capsys.readouterr()
+    assert run(root, "audit", "verify") == 5
+    assert "ends at event 1, but event 2 was noted" in capsys.readouterr().err
 
 
 def test_releases_are_listed_promoted_and_rolled_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

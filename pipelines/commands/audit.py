@@ -42,6 +42,7 @@ class Verify:
         from audits.freeze import list_freezes
 
         log = _log(root)
+        log.verify()  # first by itself: only this walk names the first bad event
         count, freezes = log.verify(head=noted_head(root)), list_freezes(log)
         print(f"{count} decisions and {len(freezes)} freezes are as they were written")
         return 0
