@@ -11,7 +11,7 @@ from assets.making import Made, Work
 from assets.manifest import read_manifest
 from assets.stages import TABLE
 from episodes.decided import decide
-from episodes.errors import EpisodeFormatError
+from episodes.errors import EpisodeFormatError, IntegrityError
 from episodes.record import ActionSource, Episode
 from episodes.split import assign
 from episodes.validation import validate
@@ -104,8 +104,19 @@ def decided(work: Work) -> Made:
 @stage("episodes/split")
 def split(work: Work) -> Made:
     """Give new episodes their split. The table of record is `split.parquet`; here is the task's part of it."""
+    _refuse_a_second_first_time(work)
     outcomes = dict(table(work, "episodes/decided").select("episode_id", "success").iter_rows())
     rows = assign(work.store, work.task, outcomes=outcomes)
     rows.write_parquet(work.out / TABLE)
     counts = dict(rows["split"].value_counts().sort("split").iter_rows())
     return Made(metadata=counts, checks=(checks.no_leakage(rows),), elsewhere=(work.workspace.split,))
+
+
+def _refuse_a_second_first_time(work: Work) -> None:
+    """`IntegrityError` where episodes had a split and the table of it is gone: a new one would differ."""
+    lost = work.workspace.split
+    if not lost.is_file() and any(work.upstream("episodes/split").parent.glob(f"*/{TABLE}")):
+        raise IntegrityError(
+            f"{lost} is gone, and with a new split models would be tested on what they learned from; restore it from "
+            "a copy, or remove the derived directory as well to begin anew"
+        )

@@ -161,6 +161,17 @@ def test_materialize_names_what_it_does_not_know(root: Path, capsys: pytest.Capt
     assert run(root, "materialize", "--task", "nonsense") == 2
 
 
+def test_a_lost_split_is_not_drawn_again(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, "materialize", "episodes/split") == 0
+    kept = (root / "split.parquet").read_bytes()
+    (root / "split.parquet").unlink()
+    capsys.readouterr()
+    assert run(root, "materialize", "episodes/split") == 5
+    assert "restore it from a copy" in capsys.readouterr().err
+    (root / "split.parquet").write_bytes(kept)
+    assert run(root, "materialize", "episodes/split") == 0
+
+
 def test_an_audit_log_is_shown_exported_continued_and_verified(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
