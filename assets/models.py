@@ -15,7 +15,7 @@ def policy(work: Work) -> Made:
     """Clone the complete demonstrations, whatever their split: the clone is judged by new runs, never on recordings."""
     from models.policy import fit_policy
 
-    demonstrations = inputs.decided(work)
+    demonstrations = [episode for episode in inputs.decided(work) if episode.success is not False]
     fitted = fit_policy(demonstrations, work.config("policy"), progress=work.progress)
     told = {"model": fitted.save(work.out), "demonstrations": len(demonstrations)}
     return Made(metadata=told)

@@ -108,6 +108,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="labels/stagnation",
+        code_version="2",
         partition="task",
         about="Where the robot made no progress, mined from the value curves, with the terms that say why.",
         deps=("values/curves",),
@@ -125,6 +126,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="models/intervention",
+        code_version="2",
         partition="task",
         about="Future, twin value, risk and trigger heads, and the trigger's calibrated threshold.",
         deps=("labels/audited", "values/model", "episodes/split"),
@@ -153,6 +155,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="triggers/curves",
+        code_version="2",
         partition="session",
         about="The trigger's logit, score and decision at each step.",
         deps=("values/curves", "models/intervention"),
@@ -160,6 +163,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="reports/offline",
+        code_version="2",
         partition="task",
         about="How good the value and the trigger are on episodes they did not see.",
         deps=("triggers/curves",),

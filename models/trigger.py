@@ -4,6 +4,7 @@ Score = CUSUM of V over its own alpha threshold + learned probability over its o
 passes a split-conformal threshold taken from the out-of-fold scores of the policy's own unaided successes: a further
 success by the same policy sees an alarm with probability about alpha at most. "About", because the two scales come from
 those same successes and a new run is scored by all nets, not by one. A changed policy needs a new calibration.
+Two thresholds are kept: the alarm at `alpha`, and the early alarm at `early_alpha` that starts a recovery on the robot.
 """
 
 from __future__ import annotations
