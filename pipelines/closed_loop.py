@@ -102,7 +102,9 @@ class ClosedLoop:
         return {arm: [recorded[arm][seed] for seed in self.seeds] for arm in ARMS}
 
     def _run_arms(self, rates: Mapping[Arm, float], workers: int, on_count: Callable[[int, int], None] | None) -> None:
-        run_sessions([self.job(arm, rate) for arm, rate in rates.items()], workers=workers, on_count=on_count)
+        jobs = [self.job(arm, rate) for arm, rate in rates.items() if set(self.seeds) - set(self.read(arm))]
+        if jobs:
+            run_sessions(jobs, workers=workers, on_count=on_count)
 
 
 def trigger_rate(episodes: Sequence[ArmEpisode]) -> float:
