@@ -26,7 +26,8 @@ class RobotSpec:
     cameras: tuple[str, ...]
     image_px: int
     action_space: Mapping[str, Any]
-    """names, units, frame, limits, and `locked`: indices the robot ignores (a locked gripper)"""
+    """names, units, frame, limits, `locked` (indices the robot ignores), `gripper_at_reset` (what a hold sends before
+    anything else was sent)"""
     wrench_attrs: Mapping[str, Any] = field(default_factory=dict)
 
 

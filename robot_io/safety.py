@@ -161,7 +161,9 @@ class Guard:
 
     def reset(self) -> None:
         """Forget the episode before."""
-        self._hold = np.zeros(len(self._limits))
+        names = self.spec.action_space["names"]
+        at_reset = float(self.spec.action_space.get("gripper_at_reset", 0.0))
+        self._hold = np.array([at_reset if name == "gripper" else 0.0 for name in names])
         self._since_s = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_a_hold_keeps_the_gripper_as_it_was() -> None:
     assert np.array_equal(guard(np.full(7, np.nan), fake_observation(1), POLICY).action, [0, 0, 0, 0, 0, 0, -1])
     guard.reset()
     assert np.array_equal(guard.hold_action, np.zeros(7))
+
+
+def test_a_hold_before_the_first_action_leaves_the_gripper_as_the_reset_left_it() -> None:
+    spec = fake_spec()
+    guard = Guard(replace(spec, action_space={**spec.action_space, "gripper_at_reset": 1.0}))
+    guard.reset()
+    assert np.array_equal(guard.hold_action, [0, 0, 0, 0, 0, 0, 1])
 
 
 def push(guard: Guard, forces_n: list[float], source: ActionSource = POLICY) -> list[bool]:

@@ -198,6 +198,7 @@ def _spec(task: SimTask, cameras: tuple[str, ...], image_px: int) -> RobotSpec:
             "limits": [-1.0, 1.0],
             "scale": [*ACTION_STEP.tolist(), 1.0],
             "locked": [6] if task.gripper_locked else [],
+            "gripper_at_reset": -1.0 if task.gripper_locked else 1.0,
         },
         wrench_attrs={"frame": "base axes at the flange", "sign_convention": "exerted on the tool", "tared": True},
     )
