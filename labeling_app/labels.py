@@ -1,13 +1,12 @@
 """The trigger labels as a person sees them: mined intervals with what was decided about them.
 
-A label keeps the id it was mined under, `<episode_id>:<start>-<stop>`, whatever its interval becomes. Decisions about
-labels that a later mining no longer finds stay visible. Ranges are steps, half open.
+A label keeps the id it was mined under, `<episode_id>:<start>-<stop>`, whatever its interval becomes. Decisions meet
+re-mined labels as they do in training; those about labels that are no longer found stay visible. Ranges are half open.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-_LABEL_ID = re.compile(r"([0-9a-f]+):(\d+)-(\d+)")
+from models.labelling import LABEL_SCHEMA, match_decisions, parse_label_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,22 +43,16 @@ class Label:
         return self.mined is not None and self.mined != (self.start, self.stop)
 
 
-def label_id(episode_id: str, start: int, stop: int) -> str:
-    """The id of a label mined or made at this place."""
-    return f"{episode_id}:{start}-{stop}"
-
-
 def labels_of(
     mined: pl.DataFrame | None, decisions: Mapping[str, Mapping[str, Any]], episode_ids: Sequence[str]
 ) -> list[Label]:
     """The labels of these episodes, in the order of `episode_ids`, then of their start."""
     order = {episode_id: place for place, episode_id in enumerate(episode_ids)}
-    rows = mined.to_dicts() if mined is not None else []
-    found = {row["label_id"]: _mined(row, decisions.get(row["label_id"], {})) for row in rows}
-    for item, decided in decisions.items():
-        if item not in found and (label := _unmined(item, decided)):
-            found[item] = label
-    kept = [label for label in found.values() if label.episode_id in order]
+    table = pl.DataFrame(schema=LABEL_SCHEMA) if mined is None else mined
+    matched, unmatched = match_decisions(table, decisions)
+    found = [_mined(row, matched.get(row["label_id"], {})) for row in table.to_dicts()]
+    found += [label for item, decided in unmatched.items() if (label := _unmined(item, decided))]
+    kept = [label for label in found if label.episode_id in order]
     return sorted(kept, key=lambda label: (order[label.episode_id], label.start, label.stop))
 
 
@@ -90,14 +83,14 @@ def _mined(row: Mapping[str, Any], decided: Mapping[str, Any]) -> Label:
 
 
 def _unmined(item: str, decided: Mapping[str, Any]) -> Label | None:
-    place = _LABEL_ID.fullmatch(item)
+    place = parse_label_id(item)
     if place is None:
         return None
     human = decided.get("origin") == "human"
-    interval = int(place[2]), int(place[3])
+    interval = place[1], place[2]
     return Label(
         label_id=item,
-        episode_id=decided.get("episode_id", place[1]),
+        episode_id=decided.get("episode_id", place[0]),
         start=decided.get("start", interval[0]),
         stop=decided.get("stop", interval[1]),
         mined=None if human else interval,

@@ -7,6 +7,7 @@ rule's verdict and terms. An audit is applied on top and never changes what was 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from models.dataset import StepData
 from models.mining import mine_seed_rule, mine_three_rules
 from models.stagnation import StagnationLabels, StagnationParams, mine_stagnation
 
+_LABEL_ID = re.compile(r"([^:]+):(\d+)-(\d+)")
 SAME_INTERVAL = 0.5
 """intersection over union from which two intervals are the same stall"""
 LABEL_SCHEMA = {
@@ -104,7 +106,7 @@ def apply_audit(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]
     interval it overlaps most; where there is none, what a person saw as stagnation stays, and a rejection has nothing
     left to reject.
     """
-    matched, unmatched = _matched(labels, decisions)
+    matched, unmatched = match_decisions(labels, decisions)
     rows = []
     for row in labels.iter_rows(named=True):
         decision = matched.get(row["label_id"], {})
@@ -121,29 +123,32 @@ def apply_audit(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]
 Decisions = dict[str, Mapping[str, Any]]
 
 
-def _matched(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]) -> tuple[Decisions, Decisions]:
-    """Decisions by the mined label they are about, and those that no mined label fits."""
+def match_decisions(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]) -> tuple[Decisions, Decisions]:
+    """Decisions by the mined label they are about, and those that no mined label fits.
+
+    A decision on an interval that is mined a little differently now goes to the label it overlaps most; where that one
+    has a decision of its own, the older one is over. An item that names no interval says nothing.
+    """
     mined = {row["label_id"]: row for row in labels.iter_rows(named=True)}
     matched: Decisions = {name: d for name, d in decisions.items() if name in mined}
     unmatched: Decisions = {}
     for name, decision in sorted(decisions.items()):
-        if name in mined:
-            continue
         place = parse_label_id(name)
-        free = [row for key, row in mined.items() if key not in matched and row["episode_id"] == place[0]]
-        best = max(free, key=lambda row: _overlap(row, place), default=None)
-        if "episode_id" not in decision and best is not None and _overlap(best, place) >= SAME_INTERVAL:
-            matched[best["label_id"]] = decision
-        else:
+        if name in mined or place is None:
+            continue
+        own = [row for row in mined.values() if row["episode_id"] == place[0]]
+        best = max(own, key=lambda row: _overlap(row, place), default=None)
+        if "episode_id" in decision or best is None or _overlap(best, place) < SAME_INTERVAL:
             unmatched[name] = decision
+        else:
+            matched.setdefault(best["label_id"], decision)
     return matched, unmatched
 
 
-def parse_label_id(name: str) -> tuple[str, int, int]:
-    """(episode_id, start, stop) of an interval's name."""
-    episode_id, _, steps = name.partition(":")
-    start, _, stop = steps.partition("-")
-    return episode_id, int(start), int(stop)
+def parse_label_id(name: str) -> tuple[str, int, int] | None:
+    """(episode_id, start, stop) of an interval's name; None for what is no such name."""
+    found = _LABEL_ID.fullmatch(name)
+    return (found[1], int(found[2]), int(found[3])) if found else None
 
 
 def _overlap(row: Mapping[str, Any], place: tuple[str, int, int]) -> float:
@@ -154,7 +159,9 @@ def _overlap(row: Mapping[str, Any], place: tuple[str, int, int]) -> float:
 
 
 def _human_row(name: str, decision: Mapping[str, Any], sessions: Mapping[str, str]) -> dict[str, Any]:
-    episode_id, start, stop = parse_label_id(name)
+    place = parse_label_id(name)
+    assert place is not None, "match_decisions leaves out what names no interval"
+    episode_id, start, stop = place
     return {
         "label_id": name,
         "episode_id": episode_id,

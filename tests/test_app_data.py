@@ -15,8 +15,9 @@ from episodes.errors import DataRefused, UsageError
 from labeling_app import command
 from labeling_app.data import Library
 from labeling_app.drafts import boxed, hold, next_undecided
-from labeling_app.labels import Label, label_id, labels_of, positives
+from labeling_app.labels import Label, labels_of, positives
 from labeling_app.seen import at_step, shown
+from models.labelling import label_id
 
 
 @pytest.fixture(scope="module")

@@ -85,17 +85,22 @@ def test_a_verdict_on_what_is_mined_otherwise_now_goes_to_the_same_stall(old: st
         assert rows[goes_to][3] == "accept"
 
 
-def test_an_exact_decision_is_not_taken_by_one_that_only_overlaps() -> None:
+def test_a_decision_on_the_label_as_it_is_mined_now_ends_the_one_on_how_it_was() -> None:
     both = {"a:10-20": {"verdict": "reject"}, "a:10-22": {"verdict": "accept"}}
     rows = {row[0]: row[3] for row in audited(LABELS, both)}
-    assert (rows["a:10-20"], rows["a:10-22"]) == ("reject", "accept")
+    assert sorted(rows) == ["a:10-20", "a:30-40", "b:0-5"]
+    assert rows["a:10-20"] == "reject"
 
 
-def test_two_old_decisions_do_not_land_on_one_interval() -> None:
+def test_of_two_old_decisions_on_one_stall_one_stands() -> None:
     both = {"a:9-20": {"verdict": "accept"}, "a:10-21": {"verdict": "reject"}}
     rows = {row[0]: row[3] for row in audited(LABELS, both)}
-    assert sorted(rows) == ["a:10-20", "a:30-40", "a:9-20", "b:0-5"]
-    assert (rows["a:10-20"], rows["a:9-20"]) == ("reject", "accept")
+    assert sorted(rows) == ["a:10-20", "a:30-40", "b:0-5"]
+    assert rows["a:10-20"] == "reject"
+
+
+def test_an_item_that_names_no_interval_says_nothing() -> None:
+    assert len(audited(LABELS, {"a:abc": {"verdict": "accept"}})) == 3
 
 
 def test_training_takes_a_rejected_interval_for_no_stall_and_leaves_an_unsure_one_out() -> None:

@@ -18,9 +18,10 @@ from labeling_app.cursor import cursor_bar, frames, reading
 from labeling_app.data import LABELS
 from labeling_app.drafts import after_box, after_click, current, drop, edge, hold, next_undecided
 from labeling_app.freezing import counts, freeze_box
-from labeling_app.labels import Label, label_id, labels_of, positives
+from labeling_app.labels import Label, labels_of, positives
 from labeling_app.palette import VERDICTS
 from labeling_app.seen import terms_table
+from models.labelling import label_id
 
 NEW_LABEL_STEPS = 10
 _ORIGINS = {"mined": "mined", "human": "added by hand", "earlier mining": "mined earlier, no longer found"}
