@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Arm = Literal["without", "random", "with"]
 POLL_S = 0.5
+CHUNKS = 5
+"""of 0.8 s towards one goal, so that the 4 s rule ends a rescue that does not help; lifting off the rim takes two"""
 MIN_GAIN = 0.02
 """of V, that a recovery must reach to hand back to the policy"""
 
@@ -77,7 +79,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             teleop=None if job.human == "none" else human,
             monitor=monitor,
             recovery=deployed.recovery if deployed and monitor else None,
-            recovery_limits=RecoveryLimits(min_gain=MIN_GAIN),
+            recovery_limits=RecoveryLimits(attempts=CHUNKS, min_gain=MIN_GAIN),
             collected_by={"release": job.release, "arm": job.arm} if job.release else None,
             live=LiveWriter(job.root, job.session) if job.live else None,
         )

@@ -14,7 +14,7 @@ from episodes.record import ActionSource, Array
 from models.checkpoint import model_hash
 from models.dataset import resized
 from models.intervention import InterventionModel
-from models.memory import RecoveryMemory
+from models.memory import RecoveryMemory, Retrieved
 from models.monitoring import MonitorStream
 from models.policy import BehaviourPolicy
 from models.recall import SituationEncoder, recall
@@ -22,6 +22,9 @@ from models.recovery import RecoveryPolicy
 from models.trigger import Trigger
 from models.value import ValueModel
 from robot_io.protocols import Decision, Observation, RecoveryPlan, RobotSpec
+
+FOLLOWING_S = 1.0
+"""a chunk planned this soon after the last one belongs to the same rescue"""
 
 
 @dataclass(slots=True)
@@ -100,25 +103,39 @@ class RandomMonitor:
 
 @dataclass(slots=True)
 class ReleaseRecovery:
-    """`Recovery` over the released memory and recovery policy."""
+    """`Recovery` over the released memory and recovery policy.
+
+    A rescue takes longer than one chunk and lifts first, which is worth less than before: so chunks that follow one
+    another closely pursue the goal that the first of them retrieved.
+    """
 
     memory: RecoveryMemory
     encoder: SituationEncoder
     policy: RecoveryPolicy
+    _pursued: tuple[float, Retrieved] | None = None
+    """when the last chunk was planned, and towards what"""
 
     def reset(self) -> None:
-        """Nothing to forget: every plan starts from what is seen."""
+        """A new episode pursues nothing."""
+        self._pursued = None
 
     def plan(self, observation: Observation, value: float) -> RecoveryPlan:
-        found = recall(self.memory, self.encoder, observation.proprio, value, self.policy.task)
+        found = self._goal(observation, value)
         if found is None:
+            self._pursued = None
             return RecoveryPlan(
                 chunk=None, similarity=-1.0, goal_value=value, reason="no better state in memory is similar enough"
             )
+        self._pursued = observation.time_s, found
         chunk = self.policy.chunk(self.policy.situation(observation.proprio), found.item.goal)
         return RecoveryPlan(
             chunk=chunk, similarity=found.similarity, goal_value=found.item.goal_value, item=found.item.item_id
         )
+
+    def _goal(self, observation: Observation, value: float) -> Retrieved | None:
+        if self._pursued is not None and observation.time_s - self._pursued[0] <= FOLLOWING_S:
+            return self._pursued[1]
+        return recall(self.memory, self.encoder, observation.proprio, value, self.policy.task)
 
 
 @dataclass(slots=True)

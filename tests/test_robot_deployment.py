@@ -84,6 +84,9 @@ def test_the_parts_of_a_release_act_together(parts: dict[str, Path]) -> None:
     assert found.chunk.shape == (HORIZON, 2)
     assert found.goal_value >= told[5].value
     assert found.item
+    again = deployed.recovery.plan(seen(5), 2.0)
+    assert again.item == found.item  # the next chunk of the same rescue pursues the same goal
+    deployed.recovery.reset()
     nothing = deployed.recovery.plan(seen(5), 2.0)
     assert nothing.chunk is None
     assert (nothing.item, nothing.reason) == ("", "no better state in memory is similar enough")
