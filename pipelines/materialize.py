@@ -6,6 +6,9 @@ stops what reads the stage, not the other tasks; when all is done that can be do
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +25,7 @@ from pipelines.plan import Batch, batches, passes, reach
 from pipelines.resources import dagster_instance, register_partitions
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, ExecuteInProcessResult, JobDefinition
+    from dagster import DagsterInstance, JobDefinition
     from rich.progress import Progress, TaskID
 
 Say = Callable[[str], None]
@@ -171,6 +174,7 @@ def _run(job: JobDefinition, instance: DagsterInstance, maker: Maker, batch: Bat
 
     first, last = batch.partitions[0], batch.partitions[-1]
     span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    pressed = _Pressed()
     try:
         result = job.execute_in_process(
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -184,17 +188,36 @@ def _run(job: JobDefinition, instance: DagsterInstance, maker: Maker, batch: Bat
             raise maker.error
     except dg.DagsterExecutionInterruptedError:  # how Dagster says Ctrl-C
         raise KeyboardInterrupt from None
-    if _interrupted(result):
+    finally:
+        pressed.stop()
+    if not result.success and pressed.seen:
         raise KeyboardInterrupt
     stopped = any((stage, partition) in maker.refused for stage in batch.stages for partition in batch.partitions)
     if not result.success and not stopped:
         raise RuntimeError(f"Dagster run {result.run_id} failed outside our stages; see its log with `regrasp ui`")
 
 
-def _interrupted(result: ExecuteInProcessResult) -> bool:
-    """True where a Ctrl-C came between our stages: Dagster then says only that a step failed of it."""
-    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    return any(error is not None and error.cls_name == "DagsterExecutionInterruptedError" for error in errors)
+class _Pressed:
+    """Notices a Ctrl-C whoever handles it: a run that it fails between our stages does not say that it was one."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._main = threading.current_thread() is threading.main_thread()
+        self._before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False) if self._main else -1
+
+    def stop(self) -> None:
+        """Look whether it was pressed, and leave the signals as they were."""
+        if self._main:
+            signal.set_wakeup_fd(self._before)
+        try:
+            self.seen = signal.SIGINT in os.read(self._reader, 1024)
+        except BlockingIOError:
+            self.seen = False
+        os.close(self._reader)
+        os.close(self._writer)
 
 
 def _raise_blocked(found: Survey, scope: Scope) -> None:
