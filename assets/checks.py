@@ -29,7 +29,7 @@ MIN_AUROC = 0.80
 MAX_LABEL_RATE = 0.30
 """share of the steps of unaided successes that a rule may call stagnation"""
 MIN_ALIGNED = 0.50
-"""share of takeovers that a stagnation label precedes; refused where the 95 % interval of the share lies below"""
+"""share of takeovers that a stagnation label precedes"""
 MIN_TAKEOVERS = 5
 """fewer say nothing about alignment, nor whether the intervention flag is dead"""
 ALIGNED_WITHIN_S = 3.0
@@ -159,7 +159,7 @@ def takeover_alignment(aligned: int, takeovers: int) -> CheckResult:
 
     judged = takeovers >= MIN_TAKEOVERS
     low, high = wilson_interval(aligned, takeovers)
-    passed = not judged or high >= MIN_ALIGNED
+    passed = not judged or aligned >= MIN_ALIGNED * takeovers
     sentence = (
         f"{aligned} of {takeovers} takeovers ({low:.2f} to {high:.2f}) come within {ALIGNED_WITHIN_S:g} s of a "
         "stagnation label"
