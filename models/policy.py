@@ -16,6 +16,7 @@ from torch import nn
 from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models import checkpoint
+from models.cloning import clone
 from models.dataset import Progress, StepData, check_alike
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded
@@ -110,18 +111,13 @@ def fit_policy(
     generator = seeded(config.seed)
     net = BehaviourNet(x.shape[1], y.shape[1], config.hidden)
     net.standardise.fit(x.numpy())
-    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps + 1)
-    for step in range(config.steps):
+
+    def batch_loss() -> torch.Tensor:
         draw = torch.randint(len(x), (config.batch,), generator=generator)
-        loss = nn.functional.l1_loss(net(x[draw], config.input_noise), y[draw])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        if progress and (step + 1) % 250 == 0:
-            progress("base policy", step + 1, config.steps)
-    return BehaviourPolicy(config, demos[0].task, names, y.shape[1], net.eval())
+        return nn.functional.l1_loss(net(x[draw], config.input_noise), y[draw])
+
+    clone(net, batch_loss, config, "base policy", progress)
+    return BehaviourPolicy(config, demos[0].task, names, y.shape[1], net)
 
 
 def _driven(episode: StepData) -> Array:

@@ -18,6 +18,7 @@ from torch import nn
 from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models import checkpoint
+from models.cloning import clone
 from models.curve import control_runs
 from models.dataset import Progress, StepData, check_alike
 from models.networks import Standardise, mlp, seeded
@@ -153,23 +154,18 @@ def fit_recovery(
     names, actions = usable[0].proprio_names, data.action.shape[1]
     net = ChunkNet(data.situation.shape[1], actions, config.hidden)
     net.standardise.fit(data.situation[starts].numpy())
-    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps + 1)
     low, high = config.goal_steps
     ahead = torch.arange(HORIZON)
-    for step in range(config.steps):
+
+    def batch_loss() -> torch.Tensor:
         t = starts[torch.randint(len(starts), (config.batch,), generator=generator)]
         last = data.stop[t] - 1
         goal = torch.minimum(t + torch.randint(low, high + 1, (config.batch,), generator=generator), last)
         index = t[:, None] + ahead
         target = data.action[torch.minimum(index, last[:, None])]
         counts = (index <= last[:, None])[..., None] & target.isfinite()
-        error = (net(data.situation[t], data.situation[goal], config.input_noise) - target.nan_to_num()).abs()
-        loss = (error * counts).sum() / counts.sum()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        if progress and (step + 1) % 250 == 0:
-            progress("recovery policy", step + 1, config.steps)
-    return RecoveryPolicy(config, usable[0].task, names, actions, net.eval())
+        proposed: torch.Tensor = net(data.situation[t], data.situation[goal], config.input_noise)
+        return ((proposed - target.nan_to_num()).abs() * counts).sum() / counts.sum()
+
+    clone(net, batch_loss, config, "recovery policy", progress)
+    return RecoveryPolicy(config, usable[0].task, names, actions, net)
