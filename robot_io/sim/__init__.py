@@ -9,9 +9,14 @@ from robot_io.sim.human import ScriptedHuman
 from robot_io.sim.robot import Privileged, SimRobot
 from robot_io.sim.task import SimTask
 from robot_io.sim.tasks.pick_eggplant import PickEggplant
+from robot_io.sim.tasks.ram_insertion import RamInsertion
 from robot_io.sim.tasks.tube_insertion import TubeInsertion
 
-TASKS: Mapping[str, Callable[[], SimTask]] = {"pick_eggplant": PickEggplant, "tube_insertion": TubeInsertion}
+TASKS: Mapping[str, Callable[[], SimTask]] = {
+    "pick_eggplant": PickEggplant,
+    "ram_insertion": RamInsertion,
+    "tube_insertion": TubeInsertion,
+}
 
 __all__ = ["TASKS", "Privileged", "ScriptedHuman", "SimRobot", "make_robot"]
 

@@ -11,6 +11,7 @@ The policy runs at 10 Hz over 500 Hz physics; the target moves in `TARGET_PIECES
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import pi
 from typing import Any
@@ -127,8 +128,10 @@ class Arm:
         self.target = np.clip(self.pose(), self._low, self._high)
         self.data.ctrl[:6] = TO_BASE * self.target
 
-    def drive(self, action: Array, opening_m: float) -> None:
+    def drive(self, action: Array, opening_m: float, react: Callable[[Arm], None] = lambda arm: None) -> None:
         """One policy step: move the target by `action` (6,) within its limits and run the physics.
+
+        After each of the target's pieces the objects may `react`.
 
         Raises `DeviceError` when the physics diverges.
         """
@@ -139,6 +142,7 @@ class Arm:
         for piece in range(1, TARGET_PIECES + 1):
             self.data.ctrl[:6] = TO_BASE * (before + (self.target - before) * piece / TARGET_PIECES)
             mujoco.mj_step(self.model, self.data, nstep=PIECE_STEPS)
+            react(self)
         self._check()
 
     def _check(self) -> None:

@@ -105,7 +105,7 @@ class SimRobot:
             executed[6] = -1.0
         self.steps += 1
         try:
-            self.arm.drive(executed[:6].astype(float), finger_travel(executed[6]))
+            self.arm.drive(executed[:6].astype(float), finger_travel(executed[6]), self.task.react)
         except DeviceError:
             self._break_down()
             return executed

@@ -88,6 +88,9 @@ class PickEggplant:
         self._start = np.array(place)
         arm.settle(100)
 
+    def react(self, arm: Arm) -> None:
+        """Nothing: the eggplant only obeys contact."""
+
     def estimate(self, arm: Arm) -> Array:
         """(7,) tool to eggplant, its turn, tool to the middle of the pot's rim."""
         rim = arm.data.mocap_pos[0] + [0.0, 0.0, POT_HEIGHT_M]

@@ -82,6 +82,9 @@ class TubeInsertion:
         _hold_tube(arm, random.uniform(-0.004, 0.004), random.uniform(-0.04, 0.04))
         arm.settle(25)
 
+    def react(self, arm: Arm) -> None:
+        """Nothing: the tube only obeys contact."""
+
     def estimate(self, arm: Arm) -> Array:
         """(5,) from the tip to the centre of the hole's top, and the rotation that would stand the tube up."""
         return np.concatenate([_to_hole(arm), _upright(arm)])
