@@ -9,6 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import track
+
 from episodes.errors import RegraspError
 from pipelines.commands.show import print_json
 
@@ -30,6 +33,7 @@ class Doctor:
             "rendering": _rendering,
             "browser": _browser,
             "workspace": _workspace,
+            "episodes": _episodes,
             "audit log": _audit_log,
         }
         results = [_tried(name, check, root) for name, check in checks.items()]
@@ -89,6 +93,18 @@ def _workspace(root: Path) -> str:
     found = survey(snapshot)
     episodes = sum(len(ids) for ids in snapshot.ids.values())
     return f"{episodes} episodes in {len(snapshot.ids)} sessions, {len(found.stale)} of {found.total} stages stale"
+
+
+def _episodes(root: Path) -> str:
+    """Every episode hashed again."""
+    if not (root / "workspace.json").exists():
+        return "none yet"
+    from episodes.store import EpisodeStore
+
+    store = EpisodeStore(root)
+    for episode_id in track(store.ids(), "episodes", console=Console(stderr=True), transient=True):
+        store.verify(episode_id)
+    return f"{len(store.ids())}, each as it was recorded"
 
 
 def _audit_log(root: Path) -> str:
