@@ -2,7 +2,8 @@
 
 An alias is the champion of one task on one robot profile. Every entry holds the hash of the one before it and its own;
 a line that is changed, dropped from the middle or put in is `IntegrityError`. The profile `sim` is free; on any other
-only a person promotes: software that promotes its own work to a real arm is refused.
+only a person promotes: software that promotes its own work to a real arm is refused. Every entry carries the head that
+the audit log had then, so that a lost tail of the log shows.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from audits.log import AuditLog
 from episodes.errors import DataRefused, GateNotMet, IntegrityError, UsageError
 from episodes.slug import check_slug
 from episodes.workspace import Workspace, atomic_write, writer_lock
@@ -46,6 +48,7 @@ class Move(BaseModel):
     at: str
     """ISO 8601 with time zone"""
     evidence: dict[str, JsonValue] = {}
+    """why; `audit_head` [seq, hash] is the audit log's head at the time"""
     previous: str
     """hash of the entry before, zeros for the first"""
     hash: str = ""
@@ -62,8 +65,8 @@ def promote(
 ) -> Move:
     """Make a release the champion of its task on a robot profile; it is verified first.
 
-    `evidence` says why (gate results, intervals, the audit log's head). Raises `GateNotMet` where the profile is a
-    real robot's and `by` is not a person.
+    `evidence` says why (gate results, intervals); the audit log's head is added to it. Raises
+    `GateNotMet` where the profile is a real robot's and `by` is not a person.
     """
     check_slug("robot profile", profile)
     release = open_release(root, version)
@@ -137,13 +140,18 @@ def _append(
             moved_to=release.version,
             by=by.strip(),
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            evidence=dict(evidence or {}),
+            evidence={**(evidence or {}), **_audit_head(workspace)},
             previous=moves[-1].hash if moves else _NOTHING,
         ).sealed()
     except ValidationError as error:
         raise DataRefused(f"the evidence cannot be written as JSON ({error.errors()[0]['msg']}); correct it") from error
     atomic_write(workspace.releases / LEDGER, b"".join(_line(each) for each in (*moves, move)))
     return move
+
+
+def _audit_head(workspace: Workspace) -> dict[str, JsonValue]:
+    """Where the audit log ends now; nothing where nobody has decided anything yet."""
+    return {"audit_head": list(AuditLog(workspace.audits).head())} if workspace.audits.exists() else {}
 
 
 def _writing(root: str | os.PathLike[str]) -> AbstractContextManager[None]:

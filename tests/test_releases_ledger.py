@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from release_parts import make_parts, make_release
 
+from audits.log import AuditLog
 from episodes.errors import DataRefused, GateNotMet, IntegrityError, UsageError
 from episodes.workspace import writer_lock
 from releases.bundle import Release
@@ -46,6 +47,20 @@ def test_champions_come_and_go_back(root: Path, two: tuple[Release, Release]) ->
     ]
     assert history(root)[0].evidence == {"sr": 0.9}
     assert history(root, profile="lab-1") == []
+
+
+def test_every_move_carries_the_head_of_the_audit_log_whoever_makes_it(
+    root: Path, two: tuple[Release, Release]
+) -> None:
+    assert promote(root, two[0].version, "sim", by="demo").evidence == {}, "nobody has decided anything yet"
+    log = AuditLog(root / "audits.sqlite")
+    log.append("episode.note", "e1", by="ann", value={"text": "odd"}, shown={}, seconds=1.0)
+    first = list(log.head())
+    assert promote(root, two[1].version, "sim", by="demo", evidence={"sr": 0.9}).evidence["audit_head"] == first
+    log.append("episode.note", "e1", by="ann", value={"text": "odder"}, shown={}, seconds=1.0)
+    rollback(root, "sim", TASK, by="ada", evidence={"audit_head": "forged"})
+    assert [move.evidence.get("audit_head") for move in history(root)] == [None, first, list(log.head())]
+    assert history(root)[1].evidence["sr"] == 0.9
 
 
 def test_promoting_the_champion_again_does_not_make_it_its_own_predecessor(

@@ -109,7 +109,7 @@ class Promote:
     def run(self, root: Path) -> int:
         from releases.ledger import promote
 
-        move = promote(root, self.version, self.profile, by=self.by, evidence=_evidence(root))
+        move = promote(root, self.version, self.profile, by=self.by)
         print(f"release {move.moved_to[:16]} is champion of {move.task} on {move.profile}, promoted by {move.by}")
         return 0
 
@@ -128,7 +128,7 @@ class Rollback:
     def run(self, root: Path) -> int:
         from releases.ledger import rollback
 
-        move = rollback(root, self.profile, self.task, by=self.by, evidence=_evidence(root))
+        move = rollback(root, self.profile, self.task, by=self.by)
         print(f"release {move.moved_to[:16]} is champion of {move.task} on {move.profile} again")
         return 0
 
@@ -148,12 +148,3 @@ class Release:
 
     def run(self, root: Path) -> int:
         return self.verb.run(root)
-
-
-def _evidence(root: Path) -> dict[str, object]:
-    """The head of the audit log, so that a lost tail shows later."""
-    from audits.log import AuditLog
-    from episodes.workspace import Workspace
-
-    audits = Workspace.open(root).audits
-    return {"audit_head": list(AuditLog(audits).head())} if audits.exists() else {}
