@@ -108,7 +108,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="labels/stagnation",
-        code_version="2",
+        code_version="3",
         partition="task",
         about="Where the robot made no progress, mined from the value curves, with the terms that say why.",
         deps=("values/curves",),

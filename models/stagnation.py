@@ -1,14 +1,18 @@
 """Stagnation labels: where the robot was stuck, per second and relative to the task, with the numbers that say why.
 
 With v the value scaled by the task's training quantiles and T_med the task's median duration, a robot at nominal speed
-gains 1/T_med per second. Within one stretch of robot control a stall begins where
+gains 1/T_med per second. p_t = v_t - `slow` t / T_med is the lead over a pace at which the robot counts as flat; since
+it falls while the robot is slower than that and rises while it is faster, its peak is where the robot stopped, at any
+frame rate (the change point of Page's statistic max p - p, Biometrika 1954). Within one stretch of robot control a
+stall begins where
 
-    plateau:  v has not risen by `rise` for `patience` T_med, and its fitted slope is at most `slow` / T_med
+    plateau:  p has made no new maximum for `patience` T_med, and the fitted slope of v is at most `slow` / T_med
     decline:  v is `drop` below its best, and its fitted slope is at most -`slow` / T_med
 
-and lasts until the slope reaches `resume` / T_med, or control changes hands. That `resume` lies above `slow` keeps one
-stall from being cut in two by noise. Causal labels begin at the step that knows; label-time ones (the default) at the
-step after v last rose, which only hindsight knows, and must not reach a trigger's evaluation as its own truth.
+and lasts until the slope reaches `resume` / T_med, or control changes hands; both maxima start anew there. That `resume`
+lies above `slow` keeps one stall from being cut in two by noise. Causal labels begin at the step that knows; label-time
+ones (the default) at the step after the maximum of p or v, which only hindsight knows, and must not reach a trigger's
+evaluation as its own truth.
 """
 
 from __future__ import annotations
@@ -39,14 +43,12 @@ class StagnationParams:
     """1 % quantile of V over training successes"""
     value_high: float = 1.0
     """99 % quantile of V over training successes"""
-    window: float = 0.3
+    window: float = 0.2
     """trailing window of slope, range and shortfall, T_med"""
-    patience: float = 0.4
-    """time without a rise after which a flat value is a plateau, T_med"""
-    rise: float = 0.1
-    """gain over the best value so far that counts as a rise, share of the value range"""
-    slow: float = 0.4
-    """slope at or below which the value is flat, share of nominal speed"""
+    patience: float = 0.25
+    """time without a new lead over the flat pace after which a flat value is a plateau, T_med"""
+    slow: float = 0.3
+    """the flat pace: slope at or below which the value is flat, share of nominal speed"""
     resume: float = 0.6
     """slope at which a stall is over, share of nominal speed"""
     drop: float = 0.12
@@ -57,7 +59,7 @@ class StagnationParams:
     """labels that a running robot could have had, instead of label-time ones"""
 
     def __post_init__(self) -> None:
-        positive = (self.median_duration_s, self.window, self.patience, self.rise, self.drop, self.max_gap_s)
+        positive = (self.median_duration_s, self.window, self.patience, self.drop, self.max_gap_s)
         if not all(0 < x < np.inf for x in positive) or not 0 <= self.slow < self.resume < np.inf:
             raise UsageError(f"{self} cannot mine; use finite times above 0 and 0 <= slow < resume")
         if not 1e-3 <= self.value_high - self.value_low < np.inf:
@@ -100,8 +102,8 @@ class StagnationLabels:
     """in order, never overlapping"""
     terms: Mapping[str, Curve]
     """(T,) each: slope_per_s (scaled value per second, NaN on the first step of a stretch), range (largest minus
-    smallest scaled value in the window), gap_s (since the last rise), drop (below the best value since it last moved),
-    shortfall (nominal minus actual gain over the window)"""
+    smallest scaled value in the window), gap_s (since the lead over the flat pace peaked), drop (below the best value);
+    both since the stretch began or its last stall ended; shortfall (nominal minus actual gain over the window)"""
 
 
 def mine_stagnation(
@@ -141,20 +143,21 @@ def _fill_window_terms(terms: Mapping[str, Curve], scaled: Curve, time: Curve, p
 def _find_stalls(
     terms: Mapping[str, Curve], scaled: Curve, time: Curve, p: StagnationParams
 ) -> list[StagnationSegment]:
-    """Stalls of one run; fills gap_s and drop. `risen` and `best` are steps, and start again where a stall ends."""
+    """Stalls of one run; fills gap_s and drop. `peak` of p and `best` of v are steps, anew from where a stall ends."""
     stalls: list[StagnationSegment] = []
-    risen = best = 0
+    lead = scaled - p.slow * time / p.median_duration_s
+    peak = best = 0
     is_open = False
     for i, slope in enumerate(terms["slope_per_s"]):
         if is_open and slope >= p.resume / p.median_duration_s:
             stalls[-1] = replace(stalls[-1], stop=i)
-            is_open, risen, best = False, i, i
-        risen = i if scaled[i] >= scaled[risen] + p.rise else risen
+            is_open, peak, best = False, i, i
+        peak = i if lead[i] > lead[peak] else peak
         best = i if scaled[i] >= scaled[best] else best
-        terms["gap_s"][i], terms["drop"][i] = time[i] - time[risen], scaled[best] - scaled[i]
+        terms["gap_s"][i], terms["drop"][i] = time[i] - time[peak], scaled[best] - scaled[i]
         rule = "" if is_open else _rule(terms, i, p)
         if rule:
-            onset = i if p.causal else 1 + {"plateau": risen, "decline": best}[rule]
+            onset = i if p.causal else 1 + {"plateau": peak, "decline": best}[rule]
             stalls.append(StagnationSegment(onset, len(scaled), rule, i, _explanation(terms, i, rule, p)))
             is_open = True
     return stalls
