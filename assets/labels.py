@@ -27,7 +27,7 @@ def stagnation(work: Work) -> Made:
     from models.labelling import mine_task
 
     episodes = inputs.episodes(work)
-    mined = mine_task(episodes, inputs.values(work))
+    mined = mine_task(episodes, inputs.values(work), work.config("stagnation"))
     mined.labels.write_parquet(work.out / "labels.parquet")
     mined.frames.write_parquet(work.out / "frames.parquet")
     (work.out / "params.json").write_text(json.dumps(asdict(mined.params), sort_keys=True, indent=1))

@@ -112,6 +112,7 @@ STAGES: tuple[Stage, ...] = (
         partition="task",
         about="Where the robot made no progress, mined from the value curves, with the terms that say why.",
         deps=("values/curves",),
+        configs={"stagnation": "models.stagnation:StagnationConfig"},
         checks=("label_rates", "takeover_alignment"),
         kinds=("parquet",),
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import polars as pl
 from episodes.record import Array
 from models.dataset import StepData
 from models.mining import mine_seed_rule, mine_three_rules
-from models.stagnation import StagnationLabels, StagnationParams, mine_stagnation
+from models.stagnation import StagnationConfig, StagnationLabels, StagnationParams, mine_stagnation
 
 _LABEL_ID = re.compile(r"([^:]+):(\d+)-(\d+)")
 SAME_INTERVAL = 0.5
@@ -43,14 +43,17 @@ class MinedTask:
     params: StagnationParams
 
 
-def mine_task(episodes: Sequence[StepData], values: Mapping[str, Array]) -> MinedTask:
+def mine_task(
+    episodes: Sequence[StepData], values: Mapping[str, Array], config: StagnationConfig | None = None
+) -> MinedTask:
     """Mine every episode of `episodes` that has a curve in `values` (episode_id -> (T,) V).
 
     The task's pace and value range come from the unaided successes of the training split.
     """
     known = [e for e in episodes if e.episode_id in values]
     pace = [e for e in known if e.success and e.unaided and e.split == "train"]
-    params = StagnationParams.fit([values[e.episode_id] for e in pace], [len(e) / e.fps for e in pace])
+    settings = asdict(config or StagnationConfig())
+    params = StagnationParams.fit([values[e.episode_id] for e in pace], [len(e) / e.fps for e in pace], **settings)
     rows: list[dict[str, Any]] = []
     frames = []
     for episode in known:

@@ -35,7 +35,8 @@ def test_a_workspace_without_settings_has_the_defaults(workspace: Workspace) -> 
 
 def test_the_digest_changes_with_what_is_set_and_with_nothing_else(workspace: Workspace) -> None:
     assert digest("value", {}) == digest("value", {"policy": {"steps": 1}})
-    assert digest("value", {}) != digest("value", {"value": {"steps": 1}})
+    for name, set_here in (("value", {"steps": 1}), ("stagnation", {"patience": 0.5})):
+        assert digest(name, {}) != digest(name, {name: set_here})
 
 
 def test_the_digest_changes_with_a_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -72,4 +73,6 @@ def test_unknown_fields_and_impossible_values_are_refused(workspace: Workspace) 
         write_settings(workspace, {"value": {"stepz": 3}})
     with pytest.raises(UsageError, match="cannot have"):
         write_settings(workspace, {"value": {"folds": 1}})
+    with pytest.raises(UsageError, match="slow < resume"):
+        write_settings(workspace, {"stagnation": {"slow": 0.7}})
     assert read_settings(workspace) == {}

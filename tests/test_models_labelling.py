@@ -15,7 +15,7 @@ from model_samples import HUMAN, step_data
 from episodes.errors import DataRefused
 from models.labelling import LABEL_SCHEMA, apply_audit, label_id, mine_task, parse_label_id, trained_labels
 from models.mining import mine_seed_rule, mine_three_rules
-from models.stagnation import StagnationParams, mine_stagnation
+from models.stagnation import StagnationConfig, StagnationParams, mine_stagnation
 
 
 def mined(*places: tuple[str, int, int]) -> pl.DataFrame:
@@ -139,6 +139,15 @@ def test_mining_takes_the_pace_from_training_successes_alone_and_explains_itself
     np.testing.assert_array_equal(frames["plateau"], mine_three_rules(values[stuck.episode_id]).plateau)
     np.testing.assert_array_equal(frames["seed_rule"], mine_seed_rule(values[stuck.episode_id]))
     assert frames["frame_index"].to_list() == list(range(len(stuck)))
+
+
+def test_mining_follows_its_settings() -> None:
+    train, stuck = [step_data(n) for n in range(6)], step_data(6, success=False)
+    values = {e.episode_id: np.linspace(0, 1, len(e)) for e in train}
+    values[stuck.episode_id] = np.minimum(np.linspace(0, 1, len(stuck)), 0.3)
+    found = mine_task([*train, stuck], values, StagnationConfig(patience=2.0, drop=0.3))
+    assert (found.params.patience, found.params.drop) == (2.0, 0.3)
+    assert found.labels.is_empty()
 
 
 def test_without_a_training_success_there_is_no_pace() -> None:
