@@ -11,8 +11,8 @@ import dagster as dg
 from assets import inputs
 from assets.graph import stage
 from assets.making import Made, Maker, Work
-from assets.manifest import Manifest, read_manifest
-from assets.stages import STAGE
+from assets.manifest import FrozenBy, Manifest, read_manifest
+from assets.stages import STAGE, STAGES
 from assets.versions import hashed, upstream
 from episodes.workspace import Workspace
 
@@ -46,6 +46,7 @@ def candidate(work: Work) -> Made:
     shutil.rmtree(work.out / "parts")
     (work.out / "release.json").write_text(json.dumps({"version": release.version}))
     told = {"version": release.version, "files": len(release.manifest.files), "parts": ", ".join(parts)}
+    told |= {f"{kind} freeze": f"{freeze.name}, log head {freeze.head_seq}" for kind, freeze in freezes(work).items()}
     return Made(metadata=told, elsewhere=(release.directory,))
 
 
@@ -64,13 +65,21 @@ def _staged(work: Work, made: dict[str, Manifest]) -> dict[str, Path]:
 
 
 def _parents(work: Work, made: dict[str, Manifest]) -> dict[str, Any]:
-    """What the bundle was made from; the freezes are those its labels and outcomes were read with."""
+    """What the bundle was made from; the freezes are those that outcomes, labels and pairs were read with."""
     return {
         "data_versions": {key: manifest.data_version for key, manifest in made.items()},
         "episode_freeze": inputs.freeze_name(work, "episodes/decided"),
         "label_freeze": inputs.freeze_name(work, "labels/audited"),
+        "freezes": {kind: freeze.model_dump() for kind, freeze in freezes(work).items()},
         "value_model": made["values/model"].metadata["model"],
     }
+
+
+def freezes(work: Work) -> dict[str, FrozenBy]:
+    """kind -> the freeze that the task's stages were made with, each with the audit log's head in it."""
+    readers = (stage for stage in STAGES if stage.freeze)
+    found = (read_manifest(work.workspace, stage, work.task) for stage in readers)
+    return {made.freeze.kind: made.freeze for made in found if made and made.freeze}
 
 
 def _features(work: Work, cameras: list[str]) -> dict[str, Any]:

@@ -54,6 +54,17 @@ class FileEntry(_Entry):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+class FreezeRead(_Entry):
+    """A freeze that a part was made with: published decisions of people, and the audit log's head in it."""
+
+    name: str
+    kind: Literal["episodes", "labels", "pairs"]
+    hash: str
+    head_seq: int
+    head_hash: str
+    count: int
+
+
 class Parents(_Entry):
     """What the bundle was made from."""
 
@@ -61,6 +72,8 @@ class Parents(_Entry):
     """asset key -> data version"""
     episode_freeze: str | None = None
     label_freeze: str | None = None
+    freezes: dict[str, FreezeRead] = Field(default={}, exclude_if=lambda freezes: not freezes)
+    """kind -> the freeze of that kind; left out where there is none, as in manifests from before it was noted"""
     value_model: str = ""
     """hash of the value model"""
 
