@@ -37,10 +37,10 @@ TRIGGER_SCHEMA = {
     "episode_id": pl.String,
     "frame_index": pl.Int64,
     "trigger_logit": pl.Float64,
-    "score": pl.Float64,
     "trigger": pl.Boolean,
-    "early_trigger": pl.Boolean,
     "threshold": pl.Float64,
+    "score": pl.Float64,
+    "early_trigger": pl.Boolean,
 }
 
 

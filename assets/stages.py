@@ -156,7 +156,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="triggers/curves",
-        code_version="2",
+        code_version="3",
         partition="session",
         about="The trigger's logit, score and decision at each step.",
         deps=("values/curves", "models/intervention"),

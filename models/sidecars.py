@@ -35,16 +35,16 @@ def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
 
 
 def trigger_frame(episode: StepData, values: ValueCurves, curves: InterventionCurves, trigger: Trigger) -> pl.DataFrame:
-    """Columns episode_id frame_index trigger_logit score trigger early_trigger threshold."""
+    """Columns episode_id frame_index trigger_logit trigger threshold, then score early_trigger."""
     score = trigger.scores(episode, values, curves)
     return pl.DataFrame(
         {
             "episode_id": [episode.episode_id] * len(episode),
             "frame_index": np.arange(len(episode)),
             "trigger_logit": curves.trigger_logit,
-            "score": score,
             "trigger": score > trigger.threshold,
-            "early_trigger": score > trigger.early_threshold,
             "threshold": np.full(len(episode), trigger.threshold),
+            "score": score,
+            "early_trigger": score > trigger.early_threshold,
         }
     )

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from model_samples import HUMAN, episodes, fitted
 
+from assets.inputs import TRIGGER_SCHEMA, VALUE_SCHEMA
 from models.progress import progress_targets
 from models.risk import value_risk
 from models.sidecars import trigger_frame, value_frame
@@ -17,6 +18,7 @@ def test_value_columns_and_risk_that_starts_again_at_a_takeover() -> None:
     episode = episodes()[25]
     curves = fitted().curves[episode.episode_id]
     frame = value_frame(episode, curves)
+    assert list(frame.schema.items()) == list(VALUE_SCHEMA.items())
     expected = ["episode_id", "frame_index", "value", "value_lo", "value_hi", "success_score", "stall_probability"]
     assert frame.columns == [*expected, "risk", "progress"]
     assert frame["episode_id"].unique().to_list() == [episode.episode_id]
@@ -43,8 +45,9 @@ def test_trigger_columns_fire_above_the_threshold() -> None:
     scores = f.trigger.scores(episode, values, curves)
     middle = replace(f.trigger, threshold=float(np.median(scores)))
     frame = trigger_frame(episode, values, curves, middle)
-    marks = ["trigger", "early_trigger", "threshold"]
-    assert frame.columns == ["episode_id", "frame_index", "trigger_logit", "score", *marks]
+    fixed = ["episode_id", "frame_index", "trigger_logit", "trigger", "threshold"]
+    assert frame.columns == [*fixed, "score", "early_trigger"]
+    assert list(frame.schema.items()) == list(TRIGGER_SCHEMA.items())  # what a session without a usable episode has
     np.testing.assert_array_equal(frame["score"], scores)
     np.testing.assert_array_equal(frame["trigger_logit"], curves.trigger_logit)
     assert frame["trigger"].any()
