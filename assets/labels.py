@@ -66,7 +66,9 @@ def audited(work: Work) -> Made:
     """The mined labels with the decisions of the latest label freeze."""
     from models.labelling import apply_audit
 
-    labels = apply_audit(pl.read_parquet(work.upstream("labels/stagnation") / "labels.parquet"), work.decisions)
+    mined = pl.read_parquet(work.upstream("labels/stagnation") / "labels.parquet")
+    sessions = {episode_id: session for session in work.sessions for episode_id in work.snapshot.ids[session]}
+    labels = apply_audit(mined, work.decisions, sessions)
     labels.write_parquet(work.out / "labels.parquet")
     made = work.snapshot.freezes["labels"]
     told = {"intervals": len(labels), "made by a person": int((labels["origin"] == "human").sum())}

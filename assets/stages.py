@@ -118,6 +118,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="labels/audited",
+        code_version="2",
         partition="task",
         about="The mined labels with the latest label freeze laid over them: what training reads.",
         deps=("labels/stagnation",),

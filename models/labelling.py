@@ -100,8 +100,12 @@ def _frame(episode: StepData, curve: Array, mined: StagnationLabels) -> pl.DataF
     )
 
 
-def apply_audit(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+def apply_audit(
+    labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]], sessions: Mapping[str, str]
+) -> pl.DataFrame:
     """Labels after a freeze: the same columns with `verdict` and `origin`.
+
+    `sessions`: episode_id -> session of every episode that may be decided on, also of those without a mined label.
 
     A rejected or unsure interval keeps its row, so that it can be seen; training takes the first for no stall and
     leaves the second out. An edited one has the person's start and stop under its old id; a created one is a new row of
@@ -118,7 +122,6 @@ def apply_audit(labels: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]
             | {"start": decision.get("start", row["start"]), "stop": decision.get("stop", row["stop"])}
             | {"verdict": decision.get("verdict", "unaudited"), "origin": "mined"}
         )
-    sessions = dict(zip(labels["episode_id"], labels["session"], strict=True))
     rows += [_human_row(name, d, sessions) for name, d in unmatched.items() if d.get("verdict") != "reject"]
     return pl.DataFrame(rows, schema={**LABEL_SCHEMA, "verdict": pl.String, "origin": pl.String})
 
@@ -168,7 +171,7 @@ def _human_row(name: str, decision: Mapping[str, Any], sessions: Mapping[str, st
     return {
         "label_id": name,
         "episode_id": episode_id,
-        "session": sessions.get(episode_id, ""),
+        "session": sessions[episode_id],
         "start": decision.get("start", start),
         "stop": decision.get("stop", stop),
         "rule": "human",

@@ -28,11 +28,12 @@ def mined(*places: tuple[str, int, int]) -> pl.DataFrame:
 
 
 def audited(labels: pl.DataFrame, decisions: dict[str, dict[str, Any]]) -> list[tuple[Any, ...]]:
-    table = apply_audit(labels, decisions)
+    table = apply_audit(labels, decisions, SESSIONS)
     assert list(table.columns) == [*LABEL_SCHEMA, "verdict", "origin"]
     return table.select("label_id", "start", "stop", "verdict", "origin").rows()
 
 
+SESSIONS = {"a": "s-a", "b": "s-b", "c": "s-c"}
 LABELS = mined(("a", 10, 20), ("a", 30, 40), ("b", 0, 5))
 
 
@@ -60,8 +61,14 @@ def test_a_created_interval_is_a_persons_even_where_one_was_mined_nearby() -> No
     rows = audited(LABELS, made)
     assert rows[0][3:] == ("unaudited", "mined")
     assert rows[-1] == ("a:11-21", 11, 21, "accept", "human")
-    assert apply_audit(LABELS, made)["session"].to_list()[-1] == "s-a"
+    assert apply_audit(LABELS, made, SESSIONS)["session"].to_list()[-1] == "s-a"
     assert audited(LABELS, {"a:11-21": {**made["a:11-21"], "verdict": "reject"}}) == audited(LABELS, {})
+
+
+def test_an_interval_created_where_nothing_was_mined_has_its_episodes_session() -> None:
+    made = {"c:1-3": {"episode_id": "c", "start": 1, "stop": 3, "origin": "human", "verdict": "accept"}}
+    (row,) = apply_audit(LABELS, made, SESSIONS).filter(pl.col("origin") == "human").to_dicts()
+    assert (row["episode_id"], row["session"], row["start"], row["stop"]) == ("c", "s-c", 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,7 @@ def test_an_item_that_names_no_interval_says_nothing() -> None:
 
 def test_training_takes_a_rejected_interval_for_no_stall_and_leaves_an_unsure_one_out() -> None:
     verdicts = {"a:10-20": {"verdict": "reject"}, "a:30-40": {"verdict": "unsure"}}
-    labels = trained_labels(apply_audit(LABELS, verdicts), {"a": 45, "b": 4, "c": 3})
+    labels = trained_labels(apply_audit(LABELS, verdicts, SESSIONS), {"a": 45, "b": 4, "c": 3})
     assert not labels["a"][:30].any()
     assert np.isnan(labels["a"][30:40]).all()
     assert not labels["a"][40:].any()
