@@ -101,6 +101,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="values/curves",
+        code_version="2",
         partition="session",
         about="V, its band, W and the stall probability at each step, by nets that did not train on the episode.",
         deps=("episodes/raw", "values/model"),

@@ -8,14 +8,17 @@ import polars as pl
 from models.curve import control_runs
 from models.dataset import StepData
 from models.intervention import InterventionCurves
-from models.progress import progress_targets
 from models.risk import value_risk
 from models.trigger import Trigger
 from models.value import ValueCurves
+from models.value_training import progress_labels
 
 
 def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
-    """Columns episode_id frame_index value value_lo value_hi success_score stall_probability risk progress."""
+    """Columns episode_id frame_index value value_lo value_hi success_score stall_probability risk progress.
+
+    `progress` is the label as V is trained on it in successes; 0 in a failure, NaN where the outcome is unknown.
+    """
     parts = [
         value_risk(curves.value[start:stop]) for start, stop in control_runs(episode.source, length=len(episode.source))
     ]
@@ -29,7 +32,7 @@ def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
             "success_score": curves.success_score,
             "stall_probability": curves.stall_probability,
             "risk": np.concatenate(parts),
-            "progress": progress_targets(len(episode), episode.success),
+            "progress": progress_labels(episode).targets,
         }
     )
 

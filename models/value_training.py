@@ -16,7 +16,7 @@ from models.conformal import conformal_threshold
 from models.dataset import TRAINED_SPLITS, Progress, StepData, check_alike
 from models.history import causal_median
 from models.networks import ProgressNet, seeded
-from models.progress import assumed_stalls, progress_targets, takeover_progress
+from models.progress import TakeoverProgress, assumed_stalls, progress_targets, takeover_progress
 from models.stall import StallHead, fit_stall_head, hindsight_labels, stall_probability
 from models.value import ValueConfig, ValueModel, infer, select, value_columns
 
@@ -37,16 +37,17 @@ def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
     return {group_id: place % folds for place, group_id in enumerate(groups)}
 
 
+def progress_labels(episode: StepData) -> TakeoverProgress:
+    """Progress (T,) of an episode, with stalls assumed before takeovers, and how much each step counts in training."""
+    stalls = assumed_stalls(episode.source, round(STALL_BEFORE_TAKEOVER_S * episode.fps))
+    return takeover_progress(episode.source, episode.success, stall_starts=stalls)
+
+
 def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[str, ...], seed: int) -> ProgressNet:
     """One progress net on the successes among `episodes`."""
     generator = seeded(seed)
     successes = [e for e in episodes if e.success]
-    labels = [
-        takeover_progress(
-            e.source, e.success, stall_starts=assumed_stalls(e.source, round(STALL_BEFORE_TAKEOVER_S * e.fps))
-        )
-        for e in successes
-    ]
+    labels = [progress_labels(e) for e in successes]
     weights = torch.as_tensor(
         np.concatenate([p.weights * e.weight for e, p in zip(successes, labels, strict=True)]), dtype=torch.float32
     )

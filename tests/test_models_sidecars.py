@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from model_samples import HUMAN, episodes, fitted
+from model_samples import FPS, HOLD, HUMAN, POLICY, episodes, fitted, step_data
 
 from assets.inputs import TRIGGER_SCHEMA, VALUE_SCHEMA
 from models.progress import progress_targets
 from models.risk import value_risk
 from models.sidecars import trigger_frame, value_frame
+from models.value import ValueCurves
+from models.value_training import STALL_BEFORE_TAKEOVER_S
 
 
 def test_value_columns_and_risk_that_starts_again_at_a_takeover() -> None:
@@ -28,7 +30,39 @@ def test_value_columns_and_risk_that_starts_again_at_a_takeover() -> None:
     stop = int(np.flatnonzero(episode.source == HUMAN)[0])
     parts = [value_risk(curves.value[:stop]), value_risk(curves.value[stop:])]
     np.testing.assert_array_equal(frame["risk"], np.concatenate(parts))
-    np.testing.assert_array_equal(frame["progress"], progress_targets(len(episode), True))
+
+
+def test_the_progress_of_a_takeover_is_on_the_clock_of_the_robot_that_moves() -> None:
+    steps, fps = 100, FPS
+    source = np.full(steps, POLICY, np.uint8)
+    source[50:70], source[70:75] = HUMAN, HOLD
+    episode = step_data(0, collection="takeover", source=source, time_s=np.arange(steps) / fps)
+    curves = flat_curves(steps)
+    progress = value_frame(episode, curves)["progress"].to_numpy()
+    stall = 50 - round(STALL_BEFORE_TAKEOVER_S * fps)
+    counted = stall + 25  # the policy until it is stuck, and again from step 75
+    np.testing.assert_allclose(progress[:stall], np.arange(stall) / (counted - 1))
+    assert set(progress[stall:75]) == {progress[stall - 1]}
+    np.testing.assert_allclose(progress[75:], np.arange(stall, counted) / (counted - 1))
+    alone = step_data(1)
+    plain = value_frame(alone, flat_curves(len(alone)))["progress"]
+    np.testing.assert_array_equal(plain, progress_targets(len(alone), True))
+    stuck = step_data(2, success=False)
+    assert value_frame(stuck, flat_curves(len(stuck)))["progress"].unique().to_list() == [0.0]
+
+
+def flat_curves(steps: int) -> ValueCurves:
+    line = np.full(steps, 0.5)
+    return ValueCurves(
+        value=line,
+        value_lo=line,
+        value_hi=line,
+        success_score=line,
+        stall_probability=line,
+        net_values=line[None],
+        latents=np.zeros((1, steps, 1)),
+        nets=(0,),
+    )
 
 
 def test_the_progress_of_an_unknown_outcome_is_unknown() -> None:
