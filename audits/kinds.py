@@ -29,7 +29,7 @@ def _is_step(value: Any) -> bool:
 
 
 def _is_weight(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _is_text(value: Any) -> bool:
@@ -61,6 +61,7 @@ def check(kind: str, item: str, value: Mapping[str, Any]) -> None:
         raise UsageError(f"a decision of kind {kind} names no item; give the episode, label or pair id")
     wrong = sorted(set(rules) ^ set(value)) or [key for key, rule in rules.items() if not rule(value[key])]
     if wrong:
-        raise UsageError(f"{kind} for {item} is wrong in {', '.join(wrong)}; it holds {', '.join(rules)}")
+        bound = "; a weight is a finite number, zero or more" if "weight" in rules else ""
+        raise UsageError(f"{kind} for {item} is wrong in {', '.join(wrong)}; it holds {', '.join(rules)}{bound}")
     if "stop" in rules and value["start"] >= value["stop"]:
         raise UsageError(f"{kind} for {item} ends at step {value['stop']} before it starts; give start < stop")

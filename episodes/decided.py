@@ -6,6 +6,7 @@ an outcome nobody knows stays `unknown`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,8 @@ def decide(store: EpisodeStore, task: str, decisions: Mapping[str, Mapping[str, 
 
     `decisions` maps an episode_id to some of `success failure_mode excluded weight note`, as an episode freeze holds
     them; {} without a freeze. Ids of other tasks are passed over. `DataRefused` for an outcome that is none, or a
-    weight below zero. What a crash left (`complete` false) is excluded until a person decides otherwise.
+    weight that is not finite or below zero. What a crash left (`complete` false) is excluded until a person decides
+    otherwise.
     """
     rows = [
         _decided(store.attributes(episode_id), decisions.get(episode_id, {})) for episode_id in store.ids(task=task)
@@ -64,5 +66,5 @@ def _check(episode_id: str, decision: Mapping[str, Any]) -> None:
     success = decision.get("success", Outcome.UNKNOWN.value)
     if success not in {outcome.value for outcome in Outcome}:
         raise DataRefused(f"episode {episode_id} is decided {success!r}; use success, failure or unknown")
-    if not float(decision.get("weight", 1.0)) >= 0:
-        raise DataRefused(f"episode {episode_id} has weight {decision['weight']}; use zero or more")
+    if not 0 <= float(decision.get("weight", 1.0)) < math.inf:
+        raise DataRefused(f"episode {episode_id} has weight {decision['weight']}; use a finite number, zero or more")

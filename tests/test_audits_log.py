@@ -64,7 +64,7 @@ def test_an_empty_log_is_sound(log: AuditLog) -> None:
     ("kind", "value"),
     [
         ("episode.outcome", {"success": "maybe"}),
-        ("episode.weight", {"weight": float("nan")}),
+        *(("episode.weight", {"weight": weight}) for weight in (float("nan"), float("inf"), -0.5, True, "1")),
         ("episode.exclude", {"excluded": 1}),
         ("label.edit", {"start": 5, "stop": 5}),
         ("label.edit", {"start": -1, "stop": 5}),

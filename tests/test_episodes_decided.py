@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import polars as pl
@@ -44,7 +45,7 @@ def test_other_tasks_are_not_in_it(tmp_path: Path) -> None:
     assert decide(store, "ram", {}).height == 0
 
 
-@pytest.mark.parametrize("decision", [{"success": "maybe"}, {"weight": -1}, {"weight": float("nan")}])
+@pytest.mark.parametrize("decision", [{"success": "maybe"}, *({"weight": x} for x in (-1, math.nan, math.inf))])
 def test_a_decision_that_is_none_is_refused(tmp_path: Path, decision: dict[str, object]) -> None:
     store = EpisodeStore(tmp_path)
     name = store.write(sample_episode())
