@@ -65,6 +65,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="episodes/decided",
+        code_version="2",
         partition="task",
         about="What the files say about all episodes of a task, with the latest episode freeze laid over it.",
         deps=("episodes/validated",),

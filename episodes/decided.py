@@ -38,7 +38,7 @@ def decide(store: EpisodeStore, task: str, decisions: Mapping[str, Mapping[str, 
     `decisions` maps an episode_id to some of `success failure_mode excluded weight note`, as an episode freeze holds
     them; {} without a freeze. Ids of other tasks are passed over. `DataRefused` for an outcome that is none, or a
     weight that is not finite or below zero. What a crash left (`complete` false) is excluded until a person decides
-    otherwise.
+    otherwise; so is, in every case, what is given the weight zero. Other weights count in the value model's loss.
     """
     rows = [
         _decided(store.attributes(episode_id), decisions.get(episode_id, {})) for episode_id in store.ids(task=task)
@@ -48,7 +48,7 @@ def decide(store: EpisodeStore, task: str, decisions: Mapping[str, Mapping[str, 
 
 def _decided(recorded: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
     _check(recorded["episode_id"], decision)
-    given = "success" in decision
+    given, weight = "success" in decision, float(decision.get("weight", 1.0))
     return {
         **{
             name: recorded[name] for name in ("episode_id", "session", "collection", "complete", "length", "duration_s")
@@ -56,8 +56,8 @@ def _decided(recorded: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[s
         "success": decision["success"] if given else recorded["success"],
         "success_derivation": "episode freeze" if given else recorded["success_derivation"],
         "failure_mode": decision.get("failure_mode", ""),
-        "excluded": decision.get("excluded", not recorded["complete"]),
-        "weight": float(decision.get("weight", 1.0)),
+        "excluded": decision.get("excluded", not recorded["complete"]) or weight == 0,
+        "weight": weight,
         "note": decision.get("note", ""),
     }
 

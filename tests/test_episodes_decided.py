@@ -13,6 +13,7 @@ from episodes.decided import SCHEMA, decide
 from episodes.errors import DataRefused
 from episodes.record import Outcome
 from episodes.store import EpisodeStore
+from models.dataset import load_decided
 
 
 def test_without_decisions_the_files_stand(tmp_path: Path) -> None:
@@ -37,6 +38,16 @@ def test_decisions_win_and_the_file_stays(tmp_path: Path) -> None:
     assert {key: row[key] for key in decision} == decision
     assert row["success_derivation"] == "episode freeze"
     assert store.read(name).success is Outcome.SUCCESS
+
+
+def test_weight_zero_excludes_and_no_other_weight_does(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path)
+    ids = sorted(store.write(sample_episode(seed)) for seed in range(3))
+    decisions = {ids[0]: {"weight": 0, "excluded": False}, ids[1]: {"weight": 0.01}}
+    table = decide(store, "tube_insertion", decisions)
+    assert table["excluded"].to_list() == [True, False, False]
+    split = table.select("episode_id", group_id="episode_id", split=pl.lit("train"))
+    assert [e.episode_id for e in load_decided(store, table, split)] == ids[1:]
 
 
 def test_other_tasks_are_not_in_it(tmp_path: Path) -> None:
