@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from models.memory import RecoveryMemory
 
 MIN_VOC = 0.82
-"""mean value-order correlation of all unaided successes, out of fold; models that failed in use lie below"""
+"""mean value-order correlation of all unaided successes, out of fold. Measured on two simulated tasks: .87 and more
+for values learned from successes alone, .78 and less for those taught that failure is 0 or with the published losses"""
 MIN_AUROC = 0.80
 """of W, success against failure"""
 MAX_LABEL_RATE = 0.30
