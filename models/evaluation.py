@@ -18,6 +18,7 @@ from models.dataset import StepData
 from models.metrics import (
     auroc_interval,
     bootstrap_interval,
+    intervention_rate,
     success_auroc,
     value_order_correlation,
     wilson_interval,
@@ -194,20 +195,29 @@ class ArmReport:
 
     success_rate: Measured
     intervention_rate: Measured
-    """human steps / all steps, pooled; the interval resamples episodes"""
+    """human steps / steps of known source, pooled; the interval resamples episodes"""
     recovery_rate: Measured
-    """recovery steps / all steps, pooled"""
+    """recovery steps / steps of known source, pooled"""
     human_steps: Measured
     """per episode"""
 
 
 def arm_report(sources: Sequence[Array], successes: Sequence[bool]) -> ArmReport:
     """`sources`: the (T,) action sources of each episode."""
-    human = [(s == ActionSource.HUMAN, np.ones(len(s), bool)) for s in sources]
-    recovery = [(s == ActionSource.RECOVERY, np.ones(len(s), bool)) for s in sources]
+    recovery = [(s == ActionSource.RECOVERY, s != ActionSource.UNKNOWN) for s in sources]
     return ArmReport(
         success_rate=Measured.share(list(successes)),
-        intervention_rate=_step_share(human, lambda t, s: s),
+        intervention_rate=_intervention_rate(sources),
         recovery_rate=_step_share(recovery, lambda t, s: s),
-        human_steps=Measured.mean([float(h.sum()) for h, _ in human]),
+        human_steps=Measured.mean([float((s == ActionSource.HUMAN).sum()) for s in sources]),
     )
+
+
+def _intervention_rate(sources: Sequence[Array]) -> Measured:
+    pooled = np.concatenate([np.zeros(0, np.uint8), *sources])
+    rate, lo, hi = intervention_rate(pooled), math.nan, math.nan
+    if not math.isnan(rate):
+        rows = np.random.default_rng(0).integers(0, len(sources), (1000, len(sources)))
+        draws = [intervention_rate(np.concatenate([sources[i] for i in row])) for row in rows]
+        lo, hi = np.nanquantile(draws, [0.025, 0.975])
+    return Measured(value=rate, lo=float(lo), hi=float(hi), n=int((pooled != ActionSource.UNKNOWN).sum()))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_samples import HOLD, HUMAN, POLICY, RECOVERY, step_data
 
-from episodes.record import Array
+from episodes.record import ActionSource, Array
 from models.dataset import StepData
 from models.evaluation import (
     Measured,
@@ -24,6 +24,7 @@ from models.evaluation import (
     trigger_report,
     value_report,
 )
+from models.metrics import intervention_rate
 
 
 def flags(length: int, *ranges: tuple[int, int]) -> Array:
@@ -170,3 +171,14 @@ def test_arm_figures_by_hand() -> None:
     assert report.intervention_rate.lo == 0.0
     assert report.intervention_rate.hi == pytest.approx(0.4)
     json.dumps(figures_json(report), allow_nan=False)
+
+
+def test_steps_of_unknown_source_are_in_no_rate_of_an_arm() -> None:
+    known = np.array([POLICY] * 6 + [HUMAN] * 3 + [RECOVERY], np.uint8)
+    unknown = np.full(10, ActionSource.UNKNOWN, np.uint8)
+    report = arm_report([np.concatenate([known, unknown]), unknown], [True, True])
+    assert (report.intervention_rate.value, report.intervention_rate.n) == (pytest.approx(0.3), 10)
+    assert report.intervention_rate.value == intervention_rate(known)
+    assert (report.recovery_rate.value, report.recovery_rate.n) == (pytest.approx(0.1), 10)
+    assert report.intervention_rate.lo == pytest.approx(report.intervention_rate.hi)
+    assert math.isnan(arm_report([unknown], [True]).intervention_rate.value)
