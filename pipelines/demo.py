@@ -104,7 +104,8 @@ class Demo:
         releases = self._released() or self._prepare()
         loops = {task: self._loop(task, releases[task]) for task in self.plan.tasks}
         with self._stage("closed loop"), self._bar("closed loop") as on_count:
-            arms = {task: loop.run(workers=self.workers, on_count=on_count) for task, loop in loops.items()}
+            asked = {"workers": self.workers, "on_count": on_count, "on_stop": self.console.print}
+            arms = {task: loop.run(**asked) for task, loop in loops.items()}
         with self._stage("returned session"):
             sessions = [loop.session(arm) for loop in loops.values() for arm in ARMS]
             self._judge([session for session in sessions if not self._is_judged(session)])
@@ -177,7 +178,7 @@ class Demo:
 
     def _run(self, what: str, jobs: list[SessionJob]) -> None:
         with self._bar(what) as on_count:
-            run_sessions(jobs, workers=self.workers, on_count=on_count)
+            run_sessions(jobs, workers=self.workers, on_count=on_count, on_stop=self.console.print)
 
     def _materialize(self, *targets: str, **scope: Any) -> None:
         show = self.console.is_terminal

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from episodes.workspace import Workspace
-from pipelines.closed_loop import ARMS, ArmEpisode
+from pipelines.arm_episodes import ArmEpisode, trigger_rate
+from pipelines.closed_loop import ARMS
 from pipelines.simulated import Arm
 from releases.bundle import open_release
 
@@ -25,6 +26,8 @@ ARM_NAMES: Mapping[Arm, str] = {
 }
 EARLY = ("failures_flagged", "successes_alarmed", "delay_s")
 """what the table shows of the early alarm, which starts the recoveries"""
+SAME_BUDGET = 0.1
+"""relative difference of recovery rates up to which the control counts as having the same budget"""
 TRIGGER = ("precision", "recall", "failures_flagged", "successes_alarmed", "balanced_accuracy", "delay_s")
 
 
@@ -85,6 +88,7 @@ class TaskScores:
             **_flat("human_steps", report.human_steps.json()),
             "n": len(rows),
             "recoveries": recoveries,
+            "recoveries_per_policy_step": trigger_rate(rows),
             "recovery_success": sum(row.recovered for row in rows) / recoveries if recoveries else None,
             "takeover_reasons": dict(Counter(reason for row in rows for reason in row.reasons)),
             "ends": dict(Counter(row.end for row in rows)),
@@ -137,8 +141,25 @@ def print_scoreboard(board: Scoreboard, console: Console) -> None:
         console.print()
         console.print(_offline_table(scores))
         console.print(_loop_table(scores))
+        if unequal := unequal_budgets(scores):
+            console.print(unequal)
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in board.seconds.items())
     console.print(f"\nTime: {spent}; {sum(board.seconds.values()):.0f} s in all")
+
+
+def unequal_budgets(scores: TaskScores) -> str:
+    """What is to be said where the control did not recover for as large a part of the time as Regrasp; empty if so."""
+    told = {arm: scores.arm_json(arm) for arm in ("random", "with")}
+    shares = {arm: told[arm]["recovery_rate"] or 0.0 for arm in told}
+    if abs(shares["random"] - shares["with"]) <= SAME_BUDGET * shares["with"]:
+        return ""
+    at_random, real = (
+        f"{shares[arm]:.3g} of all steps in {told[arm]['recoveries']} recoveries "
+        f"({told[arm]['recoveries_per_policy_step']:.3g} for each step of the policy)"
+        for arm in told
+    )
+    differ = f"The budgets differ by over {SAME_BUDGET:.0%}"
+    return f"{differ}: the random trigger recovered for {at_random}, Regrasp for {real}"
 
 
 def _offline_table(scores: TaskScores) -> Table:

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from episodes.record import Collection
+from episodes.errors import SafetyStop
+from episodes.record import ActionSource, Collection
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
+from pipelines.arm_episodes import read_arm
 
 if TYPE_CHECKING:
-    from robot_io.deployment import DeployedPolicy, ReleaseMonitor
+    from robot_io.deployment import DeployedPolicy
     from robot_io.loop import EpisodeSummary
-    from robot_io.protocols import Monitor
+    from robot_io.random_trigger import RecoveryBudget
 
 Arm = Literal["without", "random", "with"]
 POLL_S = 0.5
@@ -37,6 +40,8 @@ class SessionJob:
     session: str
     task: str
     cameras: tuple[str, ...]
+    image_px: int = 64
+    """height and width of a frame"""
     seeds: tuple[int, ...]
     collection: Collection
     human: Literal["demo", "watching", "none"]
@@ -47,7 +52,7 @@ class SessionJob:
     arm: Arm = "without"
     """what of the release is used: its policy, that with a random trigger, or all of it"""
     trigger_rate: float = 0.0
-    """of the random trigger, per step of the policy"""
+    """recoveries of the random trigger for each step of the policy"""
     live: bool = False
     human_seed: int = 1
 
@@ -63,12 +68,15 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
     from robot_io.sim import ScriptedHuman, make_robot
 
     torch.set_num_threads(1)
-    robot = make_robot(job.task, cameras=job.cameras)
+    robot = make_robot(job.task, cameras=job.cameras, image_px=job.image_px)
     try:
         policy = load_policy(job.policy) if job.policy else None
         deployed = load_deployment(_parts(job), robot.spec) if job.release else None
         human = ScriptedHuman(robot, job.human_seed, demo=job.human == "demo")
-        monitor = _monitor(job, deployed.monitor) if deployed and job.arm != "without" else None
+        budget = _budget(job) if job.arm == "random" else None
+        if deployed and budget:
+            deployed = deployed.at_random(budget)
+        acting = deployed if job.arm != "without" else None
         return collect_session(
             Workspace.open(job.root),
             job.session,
@@ -77,11 +85,12 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             collection=job.collection,
             policy=_named(job, deployed.policy) if deployed else policy,
             teleop=None if job.human == "none" else human,
-            monitor=monitor,
-            recovery=deployed.recovery if deployed and monitor else None,
+            monitor=acting.monitor if acting else None,
+            recovery=acting.recovery if acting else None,
             recovery_limits=RecoveryLimits(attempts=CHUNKS, min_gain=MIN_GAIN),
             collected_by={"release": job.release, "arm": job.arm} if job.release else None,
             live=LiveWriter(job.root, job.session) if job.live else None,
+            on_episode=partial(_count, budget) if budget else None,
         )
     finally:
         robot.close()
@@ -100,16 +109,55 @@ def _named(job: SessionJob, policy: DeployedPolicy) -> DeployedPolicy:
     return replace(policy, policy_id=f"{policy.policy_id}@{job.release[:8]}+{job.arm}")
 
 
-def _monitor(job: SessionJob, monitor: ReleaseMonitor) -> Monitor:
-    from robot_io.deployment import RandomMonitor
+def _budget(job: SessionJob) -> RecoveryBudget:
+    """What the session may still spend: it goes on from what its recordings say."""
+    from robot_io.random_trigger import RecoveryBudget
 
-    return RandomMonitor(monitor, job.trigger_rate, seed=job.human_seed) if job.arm == "random" else monitor
+    budget = RecoveryBudget(rate=job.trigger_rate, seed=job.human_seed)
+    recorded = read_arm(job.root, job.session).values()
+    budget.go_on(sum(e.policy_steps for e in recorded), sum(e.recoveries for e in recorded))
+    return budget
+
+
+def _count(budget: RecoveryBudget, summary: EpisodeSummary) -> None:
+    """After an episode the budget stands where its recording says, as it would after an interruption."""
+    if summary.episode_id is not None:
+        taken = summary.source_steps.get(ActionSource.POLICY, 0) + summary.recoveries
+        budget.go_on(budget.counted_steps + taken, budget.counted_recoveries + summary.recoveries)
+
+
+OnCount = Callable[[int, int], None]
+"""told how many of all episodes are there, and how many are wanted"""
 
 
 def run_sessions(
-    jobs: Sequence[SessionJob], *, workers: int, on_count: Callable[[int, int], None] | None = None
+    jobs: Sequence[SessionJob],
+    *,
+    workers: int,
+    on_count: OnCount | None = None,
+    on_stop: Callable[[str], None] | None = None,
 ) -> list[list[EpisodeSummary]]:
-    """All jobs, `workers` at a time; `on_count` is told how many of all their episodes are there."""
+    """All jobs, `workers` at a time.
+
+    A safety stop ends its session, and `SafetyStop` is raised once the other robots are done. With `on_stop` it is
+    told instead and the session goes on with the next seed: nobody has to look after a simulated cell.
+    """
+    results: dict[str, list[EpisodeSummary]] = {job.session: [] for job in jobs}
+    todo = list(jobs)
+    while todo:
+        made = dict(zip((job.session for job in todo), _side_by_side(todo, workers, on_count), strict=True))
+        for session, summaries in made.items():
+            results[session] += summaries
+        todo = [job for job in todo if made[job.session] and made[job.session][-1].fault]
+        for job in todo:
+            last = made[job.session][-1]
+            if on_stop is None or last.episode_id is None:
+                raise SafetyStop(stopped(job.session, last))
+            on_stop(stopped(job.session, last))
+    return [results[job.session] for job in jobs]
+
+
+def _side_by_side(jobs: Sequence[SessionJob], workers: int, on_count: OnCount | None) -> list[list[EpisodeSummary]]:
     total = sum(len(job.seeds) for job in jobs)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(run_session, job) for job in jobs]
@@ -119,6 +167,16 @@ def run_sessions(
             if on_count is not None:
                 on_count(_recorded(jobs), total)
         return [future.result() for future in futures]
+
+
+def stopped(session: str, last: EpisodeSummary) -> str:
+    """Which episode a safety stop ended, why, and what to do: one sentence."""
+    if last.episode_id is None:
+        return f"session {session} was stopped before the first step of an episode ({last.fault}); clear the cell"
+    return (
+        f"session {session} was stopped in episode {last.episode_id} ({last.fault}), which is kept; look at it with "
+        f"`regrasp inspect {last.episode_id}` before the robot moves again"
+    )
 
 
 def _recorded(jobs: Sequence[SessionJob]) -> int:

@@ -88,7 +88,10 @@ def collect_session(
     live: Live | None = None,
     on_episode: Callable[[EpisodeSummary], None] | None = None,
 ) -> list[EpisodeSummary]:
-    """Record one episode for each seed that the session lacks and return their summaries in order."""
+    """Record one episode for each seed that the session lacks and return their summaries in order.
+
+    After a safety stop the session is over: that episode is kept, its summary is the last and names the `fault`.
+    """
     done = recorded_seeds(EpisodeStore(workspace.root), session)
     watched = WatchedRobot(robot)
     summaries = []
@@ -113,6 +116,8 @@ def collect_session(
             summaries.append(summary)
             if on_episode is not None:
                 on_episode(summary)
+            if summary.fault:
+                break
     return summaries
 
 

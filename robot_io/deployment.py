@@ -1,11 +1,10 @@
-"""A release on a robot, as the loop's Protocols: policy, monitor, recovery; and the control that triggers at random."""
+"""A release on a robot, as the loop's Protocols: policy, monitor, recovery."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 
@@ -21,7 +20,8 @@ from models.recall import SituationEncoder, recall
 from models.recovery import RecoveryPolicy
 from models.trigger import Trigger
 from models.value import ValueModel
-from robot_io.protocols import Decision, Observation, RecoveryPlan, RobotSpec
+from robot_io.protocols import Decision, Monitor, Observation, Recovery, RecoveryPlan, RobotSpec
+from robot_io.random_trigger import BudgetedRecovery, RandomMonitor, RecoveryBudget
 
 FOLLOWING_S = 1.0
 """a chunk planned this soon after the last one belongs to the same rescue"""
@@ -82,25 +82,6 @@ class ReleaseMonitor:
         )
 
 
-class RandomMonitor:
-    """The control: the same value, but the trigger is a coin with probability `rate` at every step.
-
-    The coin falls by the seed and by what is seen, so that a session that was interrupted goes on as it would have.
-    """
-
-    def __init__(self, monitor: ReleaseMonitor, rate: float, seed: int) -> None:
-        self._monitor, self._rate, self._seed = monitor, rate, seed
-
-    def reset(self) -> None:
-        self._monitor.reset()
-
-    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision:
-        seen = self._monitor.update(observation, action, source)
-        sight = crc32(np.float64(observation.time_s).tobytes() + observation.proprio.tobytes())
-        draw = float(np.random.default_rng([self._seed, sight]).random())
-        return Decision(trigger=draw < self._rate, value=seen.value, score=1 - draw, threshold=1 - self._rate)
-
-
 @dataclass(slots=True)
 class ReleaseRecovery:
     """`Recovery` over the released memory and recovery policy.
@@ -143,8 +124,12 @@ class Deployment:
     """Everything a release brings to the loop."""
 
     policy: DeployedPolicy
-    monitor: ReleaseMonitor
-    recovery: ReleaseRecovery
+    monitor: Monitor
+    recovery: Recovery
+
+    def at_random(self, budget: RecoveryBudget) -> Deployment:
+        """The control: the same policy and recoveries, the trigger at random."""
+        return Deployment(self.policy, RandomMonitor(self.monitor, budget), BudgetedRecovery(self.recovery, budget))
 
 
 def load_deployment(parts: Mapping[str, Path], spec: RobotSpec) -> Deployment:

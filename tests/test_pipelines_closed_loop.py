@@ -13,7 +13,8 @@ from robot_fakes import FakeMonitor, FakePolicy, FakeRecorder, FakeRecovery, Fak
 
 from episodes.record import ActionSource, Episode, Outcome
 from episodes.store import EpisodeStore
-from pipelines.closed_loop import ARMS, ArmEpisode, ClosedLoop, trigger_rate
+from pipelines.arm_episodes import ArmEpisode, trigger_rate
+from pipelines.closed_loop import ARMS, ClosedLoop
 from robot_io.loop import run_episode
 from robot_io.protocols import Observation, RecoveryPlan
 
@@ -99,7 +100,7 @@ def arm(source: list[int], recoveries: int) -> ArmEpisode:
 
 
 def test_the_random_trigger_gets_the_same_budget_per_decision_of_the_policy() -> None:
-    """A coin is thrown at each step that was the policy's: those it took, and those that recoveries began with."""
+    """The policy's decisions are the steps it took, and those that recoveries began with."""
     assert trigger_rate([arm([P] * 8 + [R] * 8, 1), arm([P] * 9 + [H] * 3 + [R], 2)]) == 3 / 20
     assert trigger_rate([arm([P] * 8, 0)]) == 0.0
     assert trigger_rate([]) == 0.0
@@ -112,6 +113,7 @@ def loop(root: Path) -> ClosedLoop:
 def test_all_arms_get_the_same_seeds_human_and_release(tmp_path: Path) -> None:
     jobs = [loop(tmp_path).job(name, 0.1) for name in ARMS]
     assert len({(j.seeds, j.human, j.human_seed, j.release, j.collection, j.cameras) for j in jobs}) == 1
+    assert [j.trigger_rate for j in jobs] == [0.0, 0.1, 0.0]
     assert [(j.arm, j.session) for j in jobs] == [(name, f"tube_insertion-{name}-abcdef01") for name in ARMS]
 
 

@@ -15,8 +15,9 @@ from episodes.workspace import Workspace
 from models.evaluation import arm_report, figures_json, trigger_report, value_report
 from models.memory import MemoryItem, RecoveryMemory
 from models.recall import SituationEncoder
-from pipelines.closed_loop import ARMS, ArmEpisode
-from pipelines.scoreboard import Scoreboard, TaskScores, print_scoreboard
+from pipelines.arm_episodes import ArmEpisode
+from pipelines.closed_loop import ARMS
+from pipelines.scoreboard import Scoreboard, TaskScores, print_scoreboard, unequal_budgets
 from pipelines.simulated import Arm
 
 NAMED = {
@@ -122,6 +123,27 @@ def test_the_table_prints_each_figure_with_interval_and_n() -> None:
     assert "3, 67%" in text
     assert "memory items" in text
     assert "64 s in all" in text
+
+
+def recovering(steps: int, recoveries: int) -> ArmEpisode:
+    return row(0, recoveries, source=np.array([0] * (100 - steps) + [1] * steps, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("at_random", "told"), [(20, False), (19, False), (22, False), (17, True), (23, True), (0, True)]
+)
+def test_a_control_with_another_budget_is_called_one(at_random: int, told: bool) -> None:
+    episodes = {"without": [row(5)], "random": [recovering(at_random, 2)], "with": [recovering(20, 2)]}
+    found = unequal_budgets(scores(episodes=episodes))
+    assert bool(found) is told
+    console = Console(record=True, width=300)
+    print_scoreboard(board(episodes=episodes), console)
+    text = console.export_text()
+    assert ("The budgets differ by over 10%" in text) is told
+    assert "recovery rate" in text
+    if told:
+        assert f"the random trigger recovered for {at_random / 100:.3g} of all steps in 2 recoveries" in found
+        assert "Regrasp for 0.2 of all steps in 2 recoveries (0.0244 for each step of the policy)" in found
 
 
 def test_offline_figures_and_memory_are_those_that_the_release_carries(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from pressing_robot import PressingRobot
 
 from episodes.record import Array
 from episodes.store import EpisodeStore
@@ -97,6 +98,17 @@ def test_a_second_call_records_only_the_seeds_that_are_missing(workspace: Worksp
     assert len(again) == 1
     assert recorded_seeds(EpisodeStore(workspace.root), "one") == {0, 1, 2}
     assert collect(workspace, robot, range(3)) == []
+
+
+def test_a_safety_stop_ends_the_session_and_its_episode_is_kept(workspace: Workspace) -> None:
+    robot = PressingRobot(max_steps=STEPS)
+    made = collect(workspace, robot, range(4))  # type: ignore[arg-type]
+    assert [bool(summary.fault) for summary in made] == [False, True]
+    assert robot.log[-1] == "stop"
+    assert recorded_seeds(EpisodeStore(workspace.root), "one") == {0, 1}
+    assert EpisodeStore(workspace.root).attributes(str(made[1].episode_id))["end_reason"] == "fault"
+    later = collect(workspace, robot, range(4))  # type: ignore[arg-type]
+    assert [bool(summary.fault) for summary in later] == [False, False]
 
 
 def test_an_interrupted_episode_is_recorded_again(workspace: Workspace, robot: SimRobot) -> None:

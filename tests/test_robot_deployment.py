@@ -1,4 +1,4 @@
-"""A release on a robot: what it reads is there and fits together, and the control is a fair coin."""
+"""A release on a robot: what it reads is there and fits together, and the control differs in the trigger alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from models.recall import MemoryConfig, build_memory
 from models.recovery import HORIZON, RecoveryConfig, fit_recovery
 from models.trigger import FILE
 from models.value_training import fit_value
-from robot_io.deployment import RandomMonitor, ReleaseMonitor, load_deployment, load_policy
+from robot_io.deployment import ReleaseMonitor, load_deployment, load_policy
 from robot_io.protocols import Observation, RobotSpec
+from robot_io.random_trigger import RecoveryBudget
 
 SPEC = fake_spec(proprio_names=NAMES, proprio_units=("1",) * 4, cameras=(), task="insert")
 POLICY = ActionSource.POLICY
@@ -143,26 +144,23 @@ def test_frames_of_another_size_are_brought_to_the_networks() -> None:
         ReleaseMonitor(model, intervention, fitted().trigger, SPEC)
 
 
-def coins(rate: float, seed: int, steps: range, episode: int = 29) -> list[bool]:
-    f = fitted()
-    monitor = RandomMonitor(ReleaseMonitor(f.value, f.intervention, f.trigger, SPEC), rate, seed)
-    monitor.reset()
-    told = [monitor.update(seen(t, episode), np.zeros(2), POLICY) for t in steps]
-    assert [d.trigger for d in told] == [d.score > d.threshold for d in told]
-    return [d.trigger for d in told]
-
-
-def test_the_coin_falls_the_same_after_an_interruption() -> None:
-    assert coins(0.5, 1, range(20))[8:] == coins(0.5, 1, range(8, 20))
-    assert coins(0.5, 1, range(20)) != coins(0.5, 2, range(20))
-    assert coins(0.5, 1, range(20)) != coins(0.5, 1, range(20), episode=28)
-
-
-def test_the_coin_falls_as_often_as_it_is_told_to() -> None:
-    assert not any(coins(0.0, 1, range(20)))
-    assert all(coins(1.0, 1, range(20)))
-    thrown = [fell for which in range(28) for fell in coins(0.25, 3, range(24), which)]
-    assert abs(np.mean(thrown) - 0.25) < 4 * np.sqrt(0.25 * 0.75 / len(thrown))
+def test_the_control_sees_the_same_values_and_acts_by_its_budget(parts: dict[str, Path]) -> None:
+    real, budget = load_deployment(parts, SPEC), RecoveryBudget(rate=0.5, seed=1)
+    budget.go_on(0, 0)
+    control = load_deployment(parts, SPEC).at_random(budget)
+    assert control.policy.policy_id == real.policy.policy_id
+    for deployed in (real, control):
+        deployed.monitor.reset()
+        deployed.recovery.reset()
+    triggers = 0
+    for t in range(12):
+        told = [d.monitor.update(seen(t), np.zeros(2), POLICY) for d in (control, real)]
+        assert told[0].value == told[1].value
+        assert told[0].trigger == (told[0].score > told[0].threshold)
+        triggers += told[0].trigger
+        if told[0].trigger:
+            assert control.recovery.plan(seen(t), told[0].value).chunk is not None
+    assert triggers == 6
 
 
 def test_a_base_policy_is_named_by_its_files(parts: dict[str, Path]) -> None:

@@ -44,6 +44,8 @@ class Collect:
     """how many the session is to hold"""
     cameras: tuple[str, ...] = ("third",)
     """third, wrist or both"""
+    image_px: Literal[64, 128] = 64
+    """height and width of a frame"""
     policy: str = "none"
     """directory of a base policy, or none"""
     teleop: Literal["scripted", "none"] = "scripted"
@@ -68,6 +70,7 @@ class Collect:
             session=self.session or _new_session(kind),
             task=self.task,
             cameras=self.cameras,
+            image_px=self.image_px,
             seeds=tuple(range(self.seed, self.seed + self.episodes)),
             collection=kind,
             human="demo" if alone else "none" if self.teleop == "none" else "watching",
@@ -104,6 +107,7 @@ class Deploy:
             session=self.session or _new_session("deploy"),
             task=self.task,
             cameras=release.manifest.features.cameras,
+            image_px=_image_px(release),
             seeds=tuple(range(self.seed, self.seed + self.episodes)),
             collection="takeover",
             human="watching",
@@ -135,12 +139,21 @@ def _check_robot(release: Release, task: str) -> None:
     from releases import gates
     from robot_io.sim import make_robot
 
-    with closing(make_robot(task, cameras=release.manifest.features.cameras)) as robot:
+    cameras = release.manifest.features.cameras
+    with closing(make_robot(task, cameras=cameras, image_px=_image_px(release))) as robot:
         gates.require(gates.check(release, robot.spec))
 
 
+def _image_px(release: Release) -> int:
+    """The frame size of the release's recordings; any will do where its models read no camera."""
+    return release.manifest.features.image_px or 64
+
+
 def _recorded(job: SessionJob) -> int:
-    """Record the session and say what came of it: equal seeds give equal episodes, which no second session takes."""
+    """Record the session and say what came of it: equal seeds give equal episodes, which no second session takes.
+
+    `SafetyStop` where the guard stopped the robot; it stood before anything was said.
+    """
     from episodes.store import EpisodeStore
     from pipelines.simulated import run_sessions
 
