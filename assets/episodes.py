@@ -104,12 +104,17 @@ def decided(work: Work) -> Made:
 @stage("episodes/split")
 def split(work: Work) -> Made:
     """Give new episodes their split. The table of record is `split.parquet`; here is the task's part of it."""
-    _refuse_a_second_first_time(work)
-    outcomes = dict(table(work, "episodes/decided").select("episode_id", "success").iter_rows())
-    rows = assign(work.store, work.task, outcomes=outcomes)
+    rows = assigned(work)
     rows.write_parquet(work.out / TABLE)
     counts = dict(rows["split"].value_counts().sort("split").iter_rows())
     return Made(metadata=counts, checks=(checks.no_leakage(rows),), elsewhere=(work.workspace.split,))
+
+
+def assigned(work: Work) -> pl.DataFrame:
+    """The split of all episodes of the task; those that nobody has seen before get theirs now, and keep it."""
+    _refuse_a_second_first_time(work)
+    outcomes = dict(table(work, "episodes/decided").select("episode_id", "success").iter_rows())
+    return assign(work.store, work.task, outcomes=outcomes)
 
 
 def _refuse_a_second_first_time(work: Work) -> None:

@@ -138,10 +138,9 @@ def by_episode(frames: pl.DataFrame, column: str) -> dict[str, Array]:
     return {str(episode_id): rows[column].to_numpy() for (episode_id,), rows in grouped}
 
 
-def decided(work: Work) -> list[StepData]:
-    """The usable episodes of the stage's collection, with what was decided about them, before any split."""
+def decided(work: Work, split: pl.DataFrame) -> list[StepData]:
+    """The usable episodes of the stage's collection, with what was decided about them."""
     from models.dataset import load_decided
 
     rows = table(work, "episodes/decided").filter(pl.col("collection") == work.stage.collection)
-    unsplit = rows.select("episode_id", group_id="episode_id", split=pl.lit("train"))
-    return load_decided(work.store, rows, unsplit)
+    return load_decided(work.store, rows, split)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from assets import inputs
+from assets.episodes import assigned
 from assets.graph import stage
 from assets.making import Made, Work
 from assets.manifest import CheckResult
@@ -12,12 +13,15 @@ from assets.manifest import CheckResult
 
 @stage("models/policy")
 def policy(work: Work) -> Made:
-    """Clone the complete demonstrations, whatever their split: the clone is judged by new runs, never on recordings."""
+    """Clone the complete demonstrations of the splits that models learn from; V is judged on the others."""
+    from models.dataset import TRAINED_SPLITS
     from models.policy import fit_policy
 
-    demonstrations = [episode for episode in inputs.decided(work) if episode.success is not False]
+    complete = [episode for episode in inputs.decided(work, assigned(work)) if episode.success is not False]
+    demonstrations = [episode for episode in complete if episode.split in TRAINED_SPLITS]
     fitted = fit_policy(demonstrations, work.config("policy"), progress=work.progress)
     told = {"model": fitted.save(work.out), "demonstrations": len(demonstrations)}
+    told["held out"] = len(complete) - len(demonstrations)
     return Made(metadata=told)
 
 

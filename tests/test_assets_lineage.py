@@ -1,21 +1,26 @@
-"""Which decisions of people went into what: every stage that reads a freeze names it, and so does the release."""
+"""What went into what: every stage that reads a freeze names it, and nothing held out is learned from."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from synthetic import make_episode
+from synthetic import fill, make_episode
 
 from assets.making import Made, Maker, Work
 from assets.manifest import Manifest, read_manifest
 from assets.releases import freezes
+from assets.settings import write_settings
 from assets.snapshot import Snapshot
 from assets.stages import STAGE, STAGES
 from audits.freeze import FREEZE_KINDS, freeze
 from audits.log import AuditLog
+from episodes.split import read_split
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
+from models.dataset import TRAINED_SPLITS, StepData
+from pipelines.materialize import materialize
 from releases.manifest import Parents, canonical
 
 TASK, SESSION = "insert", "s1"
@@ -65,3 +70,64 @@ def test_a_release_lists_all_three_with_their_heads(workspace: Workspace, tmp_pa
 
 def test_a_manifest_from_before_freezes_were_listed_keeps_its_bytes() -> None:
     assert "freezes" not in Parents(label_freeze="demo").model_dump(mode="json")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, list[StepData]]:
+    """A base policy and a recovery policy, made by the graph; and the demonstrations that were cloned."""
+    from models import policy
+
+    workspace, cloned = Workspace.open(tmp_path_factory.mktemp("learned"), create=True), list[StepData]()
+    fill(workspace.root)
+    write_settings(workspace, {"policy": {"steps": 2}, "recovery": {"steps": 2}})
+
+    def seen(demonstrations: list[StepData], *given: Any, **more: Any) -> policy.BehaviourPolicy:
+        cloned.extend(demonstrations)
+        return fit(demonstrations, *given, **more)
+
+    fit = policy.fit_policy
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(policy, "fit_policy", seen)
+        materialize(workspace, ["models/policy"])
+    materialize(workspace, ["models/recovery"])
+    return workspace, cloned
+
+
+def splits(workspace: Workspace) -> dict[str, str]:
+    return dict(read_split(workspace.root).select("episode_id", "split").iter_rows())
+
+
+def test_the_base_policy_clones_no_demonstration_that_the_value_is_judged_on(
+    learned: tuple[Workspace, list[StepData]],
+) -> None:
+    workspace, cloned = learned
+    split = splits(workspace)
+    demonstrations = EpisodeStore(workspace.root).ids(session="demos")
+    trained = {name for name in demonstrations if split[name] in TRAINED_SPLITS}
+    assert 0 < len(trained) < len(demonstrations)
+    assert {episode.episode_id for episode in cloned} == trained
+    told = standing(workspace, "models/policy").metadata
+    assert (told["demonstrations"], told["held out"]) == (len(trained), len(demonstrations) - len(trained))
+
+
+def test_the_split_that_the_policy_read_is_the_one_that_stays(learned: tuple[Workspace, list[StepData]]) -> None:
+    workspace, cloned = learned
+    split = splits(workspace)
+    assert all(split[episode.episode_id] == episode.split for episode in cloned)
+    assert len(split) == 52
+
+
+def test_the_recovery_policy_learns_from_training_episodes_alone(
+    learned: tuple[Workspace, list[StepData]], tmp_path: Path
+) -> None:
+    """Fitted to the training episodes alone it is the same net, to the last byte."""
+    from models.checkpoint import model_hash
+    from models.dataset import load_step_data
+    from models.recovery import RecoveryConfig, fit_recovery
+
+    workspace = learned[0]
+    store, split = EpisodeStore(workspace.root), splits(workspace)
+    ids = [name for session in store.sessions(TASK) for name in store.ids(session=session)]
+    episodes = [load_step_data(store, name, success=True, split="train") for name in ids if split[name] == "train"]
+    alone = fit_recovery(episodes, RecoveryConfig(steps=2)).save(tmp_path)
+    assert alone == model_hash(workspace.derived / "models/recovery" / TASK)
