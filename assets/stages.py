@@ -93,6 +93,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="values/model",
+        code_version="2",
         partition="task",
         about="The proxy value: how far the task is, learned from successes only, cross-fitted.",
         deps=("episodes/decided", "episodes/split"),
@@ -130,7 +131,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="models/intervention",
-        code_version="2",
+        code_version="3",
         partition="task",
         about="Future, twin value, risk and trigger heads, and the trigger's calibrated threshold.",
         deps=("labels/audited", "values/model", "episodes/split"),
@@ -140,6 +141,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="models/recovery",
+        code_version="2",
         partition="task",
         about="The goal-conditioned recovery policy: from a stuck state and a goal to the next eight actions.",
         deps=("episodes/decided", "episodes/split"),

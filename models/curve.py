@@ -7,7 +7,7 @@ two actors, across a time gap two moments, and neither is the robot's progress.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +18,9 @@ from episodes.record import ActionSource
 
 Curve = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+
+Runs = Sequence[tuple[int, int]]
+"""ranges [start, stop) of one control mode without a pause, in order, covering the episode"""
 
 _SOURCES = tuple(int(source) for source in ActionSource)
 

@@ -3,8 +3,8 @@
     S_t = max(0, S_{t-1} + drift - (V_t - V_{t-1})),   S_0 = 0
 
 `drift` is the gain expected of one step, (share of nominal progress) / (median steps of a success): at half the nominal
-speed S stays at 0, in a stall it grows by `drift` a step, a fall of V adds to it at once (Page 1954). At every change
-of control mode S starts again from 0, because the step across it belongs to nobody.
+speed S stays at 0, in a stall it grows by `drift` a step, a fall of V adds to it at once (Page 1954). Whoever
+calls it does so for each run of one control mode apart, because the step across a hand-over belongs to nobody.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from episodes.errors import DataRefused, UsageError
-from models.curve import Curve, as_curve, as_source
+from models.curve import Curve, as_curve
 
 
 class CusumStream:
-    """S after each step; starts again by itself when the source changes."""
+    """S after each step of a run."""
 
-    __slots__ = ("_drift", "_score", "_source", "_value")
+    __slots__ = ("_drift", "_score", "_value")
 
     def __init__(self, *, drift: float) -> None:
         if not 0 <= drift < math.inf:
@@ -33,28 +33,23 @@ class CusumStream:
         """Forget the history; the next step is the first of a run."""
         self._score = 0.0
         self._value: float | None = None
-        self._source: int | None = None
 
-    def update(self, value: float, source: int | None = None) -> float:
-        """S after one more value, `source` being who acts at this step. DataRefused on NaN or inf."""
+    def update(self, value: float) -> float:
+        """S after one more value. DataRefused on NaN or inf."""
         value = float(value)
         if not math.isfinite(value):
             raise DataRefused(f"the value of this step is {value}; hold the robot and check the value model's inputs")
-        if source != self._source:
-            self.reset()
         if self._value is not None:
             self._score = max(0.0, self._score + self._drift - (value - self._value))
-        self._value, self._source = value, source
+        self._value = value
         return self._score
 
 
-def cusum(values: npt.ArrayLike, *, drift: float, source: npt.ArrayLike | None = None) -> Curve:
-    """(T,) float64 CUSUM of a curve (T,), the stream run over it; `source` (T,) are `ActionSource` codes.
+def cusum(values: npt.ArrayLike, *, drift: float) -> Curve:
+    """(T,) float64 CUSUM of one run's curve (T,), the stream run over it.
 
     The recurrence has no parallel form that rounds the same, and a microsecond a step is less than reading the step.
-    DataRefused on NaN, inf, an empty curve or a source of another length.
+    DataRefused on NaN, inf or an empty curve.
     """
     stream = CusumStream(drift=drift)
-    curve = as_curve(values).tolist()
-    codes = [None] * len(curve) if source is None else as_source(source, len(curve)).tolist()
-    return np.array([stream.update(value, code) for value, code in zip(curve, codes, strict=True)])
+    return np.array([stream.update(value) for value in as_curve(values).tolist()])

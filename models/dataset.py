@@ -18,6 +18,7 @@ from episodes.errors import DataRefused
 from episodes.images import decode
 from episodes.record import ActionSource, Array, EncodedFrames, Outcome
 from episodes.store import EpisodeStore
+from models.curve import Runs, control_runs
 
 Progress = Callable[[str, int, int], None]
 """called with (what, done, total) during long work"""
@@ -61,6 +62,11 @@ class StepData:
 
     def __len__(self) -> int:
         return len(self.time_s)
+
+    @property
+    def runs(self) -> Runs:
+        """The stretches of one actor without a pause: no window, difference or chunk crosses from one to the next."""
+        return control_runs(self.source, self.time_s, length=len(self))
 
     @property
     def unaided(self) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from episodes.record import Array
-from models.curve import control_runs
+from models.curve import Runs
 
 FEATURES = 11
 MEDIAN = 3
@@ -73,23 +73,23 @@ class HistoryStream:
 
 
 def history_features(
-    values: Array, position_m: Array, wrench: Array, source: Array, *, fps: float, median_duration_s: float
+    values: Array, position_m: Array, wrench: Array, runs: Runs, *, fps: float, median_duration_s: float
 ) -> Array:
-    """(T, 11) features of an episode; equals `HistoryStream` reset at every change of source."""
+    """(T, 11) features of an episode; equals `HistoryStream` reset at the start of each of `runs`."""
     stream = HistoryStream(fps, median_duration_s)
     force_n = np.linalg.norm(np.asarray(wrench, float)[:, :3], axis=1)
     out = np.empty((len(values), FEATURES), np.float32)
-    for start, stop in control_runs(source, length=len(source)):
+    for start, stop in runs:
         stream.reset()
         for t in range(start, stop):
             out[t] = stream.update(float(values[t]), position_m[t], float(force_n[t]))
     return out
 
 
-def causal_median(values: Array, source: Array, width: int = MEDIAN) -> Array:
-    """Median of the last `width` values of the same segment; the first steps use what there is."""
+def causal_median(values: Array, runs: Runs, width: int = MEDIAN) -> Array:
+    """Median of the last `width` values of the same run; the first steps use what there is."""
     out = np.array(values, float)
-    for start, stop in control_runs(source, length=len(source)):
+    for start, stop in runs:
         for t in range(start, stop):
             out[t] = np.median(values[max(start, t - width + 1) : t + 1])
     return out

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models import checkpoint
-from models.curve import control_runs
+from models.curve import Runs
 from models.dataset import Progress, StepData
 from models.history import FEATURES
 from models.networks import mlp, seeded
@@ -104,7 +104,7 @@ class InterventionModel:
             self._net_outputs(k, z, actions, model.history(episode, v))
             for k, z, v in zip(values.nets, values.latents, values.net_values, strict=True)
         ]
-        probabilities = [trailing_mean(1 / (1 + np.exp(-o["trigger"])), episode.source) for o in outs]
+        probabilities = [trailing_mean(1 / (1 + np.exp(-o["trigger"])), episode.runs) for o in outs]
         return InterventionCurves(
             trigger_logit=np.mean([o["trigger"] for o in outs], axis=0),
             risk=np.mean([o["risk"] for o in outs], axis=0),
@@ -153,11 +153,11 @@ class _Rows:
     """1, 0 or NaN where nobody knows"""
 
 
-def risk_targets(values: Array, source: Array, config: InterventionConfig) -> Array:
-    """R_t of every step, restarted at every change of source."""
+def risk_targets(values: Array, runs: Runs, config: InterventionConfig) -> Array:
+    """R_t of every step, restarted at each of `runs`."""
     parts = [
         value_risk(values[start:stop], window=config.window, epsilon=config.epsilon, gamma=config.gamma)
-        for start, stop in control_runs(source, length=len(source))
+        for start, stop in runs
     ]
     return np.concatenate(parts)
 
@@ -177,12 +177,12 @@ def _rows(
     labels: Mapping[str, Array],
     config: InterventionConfig,
 ) -> _Rows:
-    """Every step of `episodes` that has a successor under the same source."""
+    """Every step of `episodes` that has a successor in the same run."""
     columns: dict[str, list[Array]] = {name: [] for name in _Rows.__dataclass_fields__}
     for episode in episodes:
         values = curves[episode.episode_id].net_values[0]
         _, z = infer(model.nets[k], model.config, model.proprio_names, episode)
-        here = np.flatnonzero(np.diff(episode.source.astype(int)) == 0)
+        here = np.concatenate([np.arange(start, stop - 1) for start, stop in episode.runs])
         parts = {
             "latent": z[here],
             "action": np.nan_to_num(episode.executed_action)[here],
@@ -190,7 +190,7 @@ def _rows(
             "next_latent": z[here + 1],
             "next_value": values[here + 1],
             "value": values[here],
-            "risk": risk_targets(values, episode.source, config)[here],
+            "risk": risk_targets(values, episode.runs, config)[here],
             "label": training_labels(episode, labels[episode.episode_id])[here],
         }
         for name, part in parts.items():

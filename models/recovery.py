@@ -19,7 +19,6 @@ from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.cloning import clone
-from models.curve import control_runs
 from models.dataset import Progress, StepData, check_alike
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded, situation_columns
@@ -125,7 +124,7 @@ def _stretches(episodes: Sequence[StepData]) -> _Stretches:
         states.append(situations(episode.proprio, episode.proprio_names))
         actions.append(episode.executed_action)
         stop_of = np.zeros(len(episode), np.int64)
-        for start, stop in control_runs(episode.source, length=len(episode)):
+        for start, stop in episode.runs:
             if episode.source[start] == ActionSource.HUMAN:
                 stop_of[start:stop] = offset + stop
         stops.append(stop_of)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from models.curve import control_runs
 from models.dataset import StepData
 from models.intervention import InterventionCurves
 from models.risk import value_risk
@@ -19,9 +18,7 @@ def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
 
     `progress` is the label as V is trained on it in successes; 0 in a failure, NaN where the outcome is unknown.
     """
-    parts = [
-        value_risk(curves.value[start:stop]) for start, stop in control_runs(episode.source, length=len(episode.source))
-    ]
+    parts = [value_risk(curves.value[start:stop]) for start, stop in episode.runs]
     return pl.DataFrame(
         {
             "episode_id": [episode.episode_id] * len(episode),

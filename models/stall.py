@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from episodes.record import ActionSource, Array
-from models.curve import control_runs
+from models.curve import Runs
 from models.dataset import StepData
 from models.history import FEATURES
 from models.networks import mlp, seeded
@@ -46,7 +46,7 @@ def hindsight_labels(episode: StepData, values: Array) -> Array:
     if episode.unaided and episode.success:
         labels[:] = 0.0
         return labels
-    runs = control_runs(episode.source, length=len(episode.source))
+    runs = episode.runs
     for index, (start, stop) in enumerate(runs):
         if episode.source[start] != ActionSource.POLICY:
             continue
@@ -105,16 +105,16 @@ def _silent(head: StallHead) -> StallHead:
 
 
 @torch.no_grad()
-def stall_probability(head: StallHead, features: Array, source: Array) -> Array:
-    """(T,) smoothed probability; smoothing restarts at every change of source."""
+def stall_probability(head: StallHead, features: Array, runs: Runs) -> Array:
+    """(T,) probability, smoothed within each of `runs`."""
     raw = torch.sigmoid(head(torch.as_tensor(features))).double().numpy()
-    return trailing_mean(raw, source)
+    return trailing_mean(raw, runs)
 
 
-def trailing_mean(raw: Array, source: Array, width: int = SMOOTH) -> Array:
-    """Sum of the last `width` values of the same segment over `width`."""
+def trailing_mean(raw: Array, runs: Runs, width: int = SMOOTH) -> Array:
+    """Sum of the last `width` values of the same run over `width`."""
     out = np.zeros(len(raw))
-    for start, stop in control_runs(source, length=len(source)):
+    for start, stop in runs:
         padded = np.concatenate([np.zeros(width - 1), raw[start:stop]])
         out[start:stop] = np.convolve(padded, np.ones(width), "valid") / width
     return out

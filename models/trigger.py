@@ -86,7 +86,8 @@ class Trigger:
 
 def mean_cusum(episode: StepData, values: ValueCurves, drift: float) -> Array:
     """(T,) CUSUM of each net's V, averaged: scores are averaged, never the values, which would be smoother."""
-    return np.asarray(np.mean([cusum(v, drift=drift, source=episode.source) for v in values.net_values], axis=0))
+    parts = [[cusum(v[start:stop], drift=drift) for start, stop in episode.runs] for v in values.net_values]
+    return np.asarray(np.mean([np.concatenate(part) for part in parts], axis=0))
 
 
 def fit_trigger(

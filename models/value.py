@@ -103,10 +103,10 @@ class ValueModel:
         self, episode: StepData, nets: tuple[int, ...], inferred: Sequence[tuple[Array, Array]]
     ) -> ValueCurves:
         """Curves from raw net outputs `(V, latents)` of `nets`."""
-        per_net = np.stack([causal_median(v, episode.source) for v, _ in inferred])
+        per_net = np.stack([causal_median(v, episode.runs) for v, _ in inferred])
         stall = np.mean(
             [
-                stall_probability(self.heads[k], self.history(episode, v), episode.source)
+                stall_probability(self.heads[k], self.history(episode, v), episode.runs)
                 for k, v in zip(nets, per_net, strict=True)
             ],
             axis=0,
@@ -129,7 +129,7 @@ class ValueModel:
             values,
             episode.ee_pose[:, :3],
             episode.wrench,
-            episode.source,
+            episode.runs,
             fps=self.fps,
             median_duration_s=self.median_duration_s,
         )

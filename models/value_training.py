@@ -135,7 +135,7 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterable[Fold]:
 
 def _calibrate(model: ValueModel, usable: Sequence[StepData], out_of_fold: Mapping[str, Array]) -> None:
     """Stall heads fold by fold, then the dead band of W and the band of V, all out of fold."""
-    oof = [causal_median(out_of_fold[e.episode_id], e.source) for e in usable]
+    oof = [causal_median(out_of_fold[e.episode_id], e.runs) for e in usable]
     labels = [hindsight_labels(e, v) for e, v in zip(usable, oof, strict=True)]
     features = [model.history(e, v) for e, v in zip(usable, oof, strict=True)]
     for k in range(len(model.nets)):
@@ -145,7 +145,7 @@ def _calibrate(model: ValueModel, usable: Sequence[StepData], out_of_fold: Mappi
         x = np.concatenate([features[i] for i in seen])
         model.heads[k] = fit_stall_head(x[known], y[known], seed=model.config.seed + 100 + k)
     stall = [
-        stall_probability(model.heads[model.fold_of[e.group_id]], f, e.source)
+        stall_probability(model.heads[model.fold_of[e.group_id]], f, e.runs)
         for e, f in zip(usable, features, strict=True)
     ]
     clean = [i for i, e in enumerate(usable) if e.success and e.unaided]

@@ -1,4 +1,4 @@
-"""CUSUM: the recurrence, its closed form, and where it starts again."""
+"""CUSUM: the recurrence, its closed form, and the stream."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from episodes.errors import DataRefused, UsageError
 from models.cusum import CusumStream, cusum
 
 VALUES = st.floats(-1, 2)
-STEPS = st.lists(st.tuples(VALUES, st.sampled_from([0, 1, 2, 3, 255])), min_size=1, max_size=60)
 DRIFT = st.floats(0, 0.2)
 
 
@@ -24,17 +23,10 @@ def test_recurrence_is_the_closed_form(values, drift):
     np.testing.assert_allclose(cusum(values, drift=drift), closed_form(values, drift), atol=1e-9)
 
 
-@given(STEPS, DRIFT)
-def test_every_control_mode_is_scored_alone_and_the_stream_agrees(steps, drift):
-    values, source = [v for v, _ in steps], [s for _, s in steps]
-    expected, start = [], 0
-    for t in range(1, len(steps) + 1):
-        if t == len(steps) or source[t] != source[start]:
-            expected += cusum(values[start:t], drift=drift).tolist()
-            start = t
-    assert cusum(values, drift=drift, source=source).tolist() == expected
+@given(st.lists(VALUES, min_size=1, max_size=60), DRIFT)
+def test_the_stream_is_the_batch(values, drift):
     stream = CusumStream(drift=drift)
-    assert [stream.update(v, s) for v, s in steps] == expected
+    assert [stream.update(value) for value in values] == cusum(values, drift=drift).tolist()
 
 
 def test_stall_grows_by_the_drift_progress_at_that_rate_stays_at_zero():
@@ -46,16 +38,12 @@ def test_fall_counts_at_once_and_must_be_regained():
     np.testing.assert_allclose(cusum([0.5, 0.2, 0.4, 0.6], drift=0.0), [0, 0.3, 0.1, 0])
 
 
-def test_fall_across_a_hand_over_belongs_to_nobody():
-    assert cusum([0.9, 0.9, 0.1, 0.1], drift=0.0, source=[2, 2, 0, 0]).tolist() == [0.0] * 4
-
-
-def test_reset_by_hand_and_by_change_agree():
+def test_reset_begins_a_run():
     stream = CusumStream(drift=0.1)
-    stream.update(0.5, 0)
-    assert stream.update(0.5, 0) == 0.1
+    stream.update(0.5)
+    assert stream.update(0.5) == 0.1
     stream.reset()
-    assert stream.update(0.5, 0) == 0.0
+    assert stream.update(0.5) == 0.0
 
 
 def test_one_step():
@@ -68,13 +56,6 @@ def test_nan_and_inf_are_refused(bad):
         cusum([0.1, bad], drift=0.1)
     with pytest.raises(DataRefused, match="hold the robot"):
         CusumStream(drift=0.1).update(bad)
-
-
-def test_source_of_another_length_or_coding_is_refused():
-    with pytest.raises(DataRefused, match="same episode"):
-        cusum([0.1, 0.2], drift=0.1, source=[0])
-    with pytest.raises(DataRefused, match="ActionSource"):
-        cusum([0.1, 0.2], drift=0.1, source=[0, 4])
 
 
 @pytest.mark.parametrize("drift", [-0.1, np.nan, np.inf])

@@ -112,3 +112,13 @@ def test_episodes_of_another_robot_are_refused(changes: dict[str, object], named
     check_alike([step_data(0), step_data(1)])
     with pytest.raises(DataRefused, match=f"{1:016x} of insert has other .*{named}"):
         check_alike([step_data(0), step_data(1, **changes)])
+
+
+def test_a_run_ends_where_the_actor_changes_and_where_the_recording_pauses() -> None:
+    source = np.array([0, 0, 0, 0, 2, 2], np.uint8)
+    time_s = np.array([0.0, 0.1, 5.0, 5.1, 5.2, 5.3])
+    assert step_data(0, success=True, source=source, time_s=time_s, collection="takeover").runs == [
+        (0, 2),
+        (2, 4),
+        (4, 6),
+    ]

@@ -1,4 +1,4 @@
-"""History features: the stream is the batch form, and no past crosses a change of source."""
+"""History features: the stream is the batch form, and no past crosses from one run to the next."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from episodes.record import Array
+from models.curve import control_runs
 from models.history import FEATURES, HistoryStream, causal_median, history_features
 
 T_MED = 4.0
@@ -33,7 +34,9 @@ def runs(draw: st.DrawFn) -> tuple[Array, Array, Array, Array, float]:
 @given(runs())
 def test_the_stream_reset_at_every_change_is_the_batch(run: tuple[Array, Array, Array, Array, float]) -> None:
     values, position, wrench, source, fps = run
-    batch = history_features(values, position, wrench, source, fps=fps, median_duration_s=T_MED)
+    batch = history_features(
+        values, position, wrench, control_runs(source, length=len(source)), fps=fps, median_duration_s=T_MED
+    )
     stream = HistoryStream(fps, T_MED)
     for t in range(len(values)):
         if t and source[t] != source[t - 1]:
@@ -46,7 +49,9 @@ def test_the_stream_reset_at_every_change_is_the_batch(run: tuple[Array, Array, 
 def test_every_feature_is_what_it_says(run: tuple[Array, Array, Array, Array, float]) -> None:
     """Against the obvious form: each step looks at the slice of its own run."""
     values, position, wrench, source, fps = run
-    batch = history_features(values, position, wrench, source, fps=fps, median_duration_s=T_MED)
+    batch = history_features(
+        values, position, wrench, control_runs(source, length=len(source)), fps=fps, median_duration_s=T_MED
+    )
     force = np.linalg.norm(wrench[:, :3], axis=1)
     for t in range(len(values)):
         start = t
@@ -72,9 +77,7 @@ def risen(values: Array, rise: float) -> int:
 
 def test_a_stall_of_one_median_duration_reads_1() -> None:
     values = np.concatenate([np.linspace(0, 0.5, 11), np.full(40, 0.5)])
-    flat = history_features(
-        values, np.zeros((51, 3)), np.zeros((51, 6)), np.zeros(51, np.uint8), fps=10.0, median_duration_s=T_MED
-    )
+    flat = history_features(values, np.zeros((51, 3)), np.zeros((51, 6)), [(0, 51)], fps=10.0, median_duration_s=T_MED)
     assert flat.shape == (51, FEATURES)
     assert flat[50, 1] == pytest.approx(1.0)
 
@@ -82,7 +85,7 @@ def test_a_stall_of_one_median_duration_reads_1() -> None:
 @given(runs())
 def test_the_median_looks_at_three_steps_of_its_own_run(run: tuple[Array, Array, Array, Array, float]) -> None:
     values, _, _, source, _ = run
-    out = causal_median(values, source)
+    out = causal_median(values, control_runs(source, length=len(source)))
     for t in range(len(values)):
         seen = [values[t]]
         for back in (t - 1, t - 2):

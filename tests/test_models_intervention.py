@@ -13,6 +13,7 @@ from model_samples import HOLD, HUMAN, INTERVENTION, POLICY, RECOVERY, episodes,
 from episodes.errors import DataRefused, IntegrityError
 from episodes.record import Array
 from models import checkpoint
+from models.curve import control_runs
 from models.intervention import InterventionModel, fit_intervention, focal_loss, risk_targets, training_labels
 from models.risk import value_risk
 from models.stall import trailing_mean
@@ -63,7 +64,9 @@ def test_risk_starts_again_at_every_change_of_source() -> None:
     values = np.random.default_rng(0).uniform(0, 1, 12)
     source = np.array([POLICY] * 5 + [HUMAN] * 7, np.uint8)
     parts = [value_risk(values[:5], window=8), value_risk(values[5:], window=8)]
-    np.testing.assert_array_equal(risk_targets(values, source, INTERVENTION), np.concatenate(parts))
+    np.testing.assert_array_equal(
+        risk_targets(values, control_runs(source, length=len(source)), INTERVENTION), np.concatenate(parts)
+    )
 
 
 def test_the_focal_loss_is_its_formula() -> None:
@@ -88,7 +91,7 @@ def test_curves_are_means_over_the_nets_that_may_judge(which: int) -> None:
         logits.append(out["trigger"].double().numpy())
         assert (out["next_value"].shape, out["future"].shape) == ((len(episode), 2), z.shape)
     np.testing.assert_allclose(curves.trigger_logit, np.mean(logits, axis=0))
-    smooth = [trailing_mean(1 / (1 + np.exp(-logit)), episode.source) for logit in logits]
+    smooth = [trailing_mean(1 / (1 + np.exp(-logit)), episode.runs) for logit in logits]
     np.testing.assert_allclose(curves.net_probabilities, smooth)
     assert curves.risk.shape == curves.next_value.shape == (len(episode),)
 

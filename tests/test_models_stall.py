@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from model_samples import HOLD, HUMAN, POLICY, RECOVERY, step_data
 
 from episodes.record import Array
+from models.curve import control_runs
 from models.history import FEATURES
 from models.stall import discounted, fit_stall_head, hindsight_labels, last_rise, stall_probability, trailing_mean
 
@@ -78,7 +79,7 @@ def test_only_the_policys_runs_up_to_a_takeover_or_a_failure_are_known(other: in
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(0, 2**30))
 def test_smoothing_divides_by_five_and_stays_in_its_run(raw: list[float], seed: int) -> None:
     source = np.sort(np.random.default_rng(seed).integers(0, 3, len(raw))).astype(np.uint8)
-    out = trailing_mean(np.array(raw), source)
+    out = trailing_mean(np.array(raw), control_runs(source, length=len(source)))
     for t in range(len(raw)):
         own = [raw[i] for i in range(max(0, t - 4), t + 1) if source[i] == source[t]]
         assert out[t] == pytest.approx(sum(own) / 5, abs=1e-12)
@@ -106,7 +107,7 @@ def test_the_head_learns_a_plain_difference_and_a_seed_fixes_it() -> None:
     x = random.normal(0, 1, (200, FEATURES)).astype(np.float32)
     x[:, 1] += 4 * y
     head, again = (fit_stall_head(x, y, seed=5, steps=120) for _ in range(2))
-    raw = stall_probability(head, x, np.arange(200, dtype=np.uint8) % 2) * 5  # every step a run of its own
+    raw = stall_probability(head, x, [(t, t + 1) for t in range(200)]) * 5  # every step a run of its own
     assert ((raw > 0.5) == (y > 0.5)).mean() > 0.95
     assert all(torch.equal(a, b) for a, b in zip(head.parameters(), again.parameters(), strict=True))
 
@@ -115,4 +116,4 @@ def test_the_head_learns_a_plain_difference_and_a_seed_fixes_it() -> None:
 def test_a_head_that_saw_one_class_says_nothing(label: float) -> None:
     x = np.random.default_rng(0).normal(0, 50, (40, FEATURES)).astype(np.float32)
     head = fit_stall_head(x, np.full(40, label), seed=0)
-    assert stall_probability(head, x, np.zeros(40, np.uint8)).max() < 1e-9
+    assert stall_probability(head, x, [(0, 40)]).max() < 1e-9

@@ -36,7 +36,8 @@ def test_the_score_is_two_shares_of_two_thresholds() -> None:
     values = f.curves[episode.episode_id]
     curves = f.intervention.curves(f.value, episode, values)
     drift = 0.5 / (f.value.median_duration_s * 10)
-    owed = np.mean([cusum(v, drift=drift, source=episode.source) for v in values.net_values], axis=0)
+    alone = [np.concatenate([cusum(v[a:b], drift=drift) for a, b in episode.runs]) for v in values.net_values]
+    owed = np.mean(alone, axis=0)
     expected = owed / trigger.cusum_threshold + curves.net_probabilities.mean(axis=0) / trigger.probability_threshold
     np.testing.assert_allclose(trigger.scores(episode, values, curves), expected)
     assert trigger.score(1.0, 0.5) == 1 / trigger.cusum_threshold + 0.5 / trigger.probability_threshold

@@ -38,13 +38,12 @@ def test_curves_are_the_nets_medians_their_mean_and_w(which: int) -> None:
     model, episode = fitted().value, episodes()[which]
     curves = model.curves(episode)
     v = [
-        causal_median(infer(model.nets[k], CONFIG, model.proprio_names, episode)[0], episode.source)
-        for k in curves.nets
+        causal_median(infer(model.nets[k], CONFIG, model.proprio_names, episode)[0], episode.runs) for k in curves.nets
     ]
     np.testing.assert_allclose(curves.net_values, v)
     np.testing.assert_allclose(curves.value, np.mean(v, axis=0))
     stall = [
-        stall_probability(model.heads[k], model.history(episode, v), episode.source)
+        stall_probability(model.heads[k], model.history(episode, v), episode.runs)
         for k, v in zip(curves.nets, v, strict=True)
     ]
     np.testing.assert_allclose(curves.stall_probability, np.mean(stall, axis=0))
