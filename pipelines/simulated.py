@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
@@ -20,8 +21,10 @@ from episodes.workspace import Workspace
 from pipelines.arm_episodes import read_arm
 
 if TYPE_CHECKING:
+    from releases.bundle import Release
     from robot_io.deployment import DeployedPolicy
     from robot_io.loop import EpisodeSummary
+    from robot_io.protocols import RobotSpec
     from robot_io.random_trigger import RecoveryBudget
 
 Arm = Literal["without", "random", "with"]
@@ -94,6 +97,16 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
         )
     finally:
         robot.close()
+
+
+def spec_for(release: Release, task: str) -> RobotSpec:
+    """What the simulated robot says of itself with the cameras of a release, at the size of its recordings."""
+    from robot_io.sim import make_robot
+
+    wanted = release.manifest.features
+    sized = {"image_px": wanted.image_px} if wanted.image_px else {}
+    with closing(make_robot(task, cameras=wanted.cameras, **sized)) as robot:
+        return robot.spec
 
 
 def _parts(job: SessionJob) -> dict[str, Path]:

@@ -79,7 +79,7 @@ class Parents(_Entry):
 
 
 class Features(_Entry):
-    """What the models read and write, by name; `gates.compatibility` holds a robot against it."""
+    """What the models read and write, by name; `gates.check` holds a robot against it."""
 
     proprio_names: tuple[str, ...]
     proprio_units: tuple[str, ...]

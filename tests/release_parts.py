@@ -13,9 +13,22 @@ from safetensors.numpy import save_file
 
 from episodes.workspace import Workspace
 from releases.bundle import Release, build
-from releases.gates import features_of
+from releases.gates import RobotProfile
 
 CREATED = "2026-11-20T12:00:00+00:00"
+
+
+def features_of(robot: RobotProfile, *, cameras: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """The `Features` of models that read all this robot gives, or only some of its cameras."""
+    chosen = robot.cameras if cameras is None else cameras
+    return {
+        "proprio_names": robot.proprio_names,
+        "proprio_units": robot.proprio_units,
+        "cameras": chosen,
+        "image_px": robot.image_px if chosen else 0,
+        "fps": robot.fps,
+        "action_space": dict(robot.action_space),
+    }
 
 
 def make_parts(directory: Path, *, scale: float = 1.0) -> dict[str, Path]:

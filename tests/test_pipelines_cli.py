@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from release_parts import make_parts, make_release
+from release_parts import features_of, make_parts, make_release
 from synthetic import make_episode
 
 from audits.log import AuditLog
@@ -220,6 +220,45 @@ def test_releases_are_listed_promoted_and_rolled_back(root: Path, capsys: pytest
     assert run(root, "release", "show", first) == 0
     assert capsys.readouterr().out.startswith(f"version: {first}\n")
     assert run(root, "release", "verify", "0" * 16) == 2
+
+
+def test_the_gates_of_a_profile_are_told_one_by_one(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from robot_io.sim import make_robot
+
+    figure = {"value": 0.9, "lo": 0.8, "hi": 1.0, "n": 9}
+    held_out = {
+        "value": {"voc_nominal": figure, "success_auroc": figure},
+        "trigger": {"failures_flagged": figure, "successes_alarmed": {**figure, "value": 0.1}},
+    }
+    robot = make_robot(TUBE, cameras=(), image_px=128)
+    given = {"evaluation": {"held_out": held_out}, "features": features_of(robot.spec)}
+    good = make_release(root, make_parts(root / "good"), **given).version
+    assert run(root, "release", "gate", good, "--json") == 0
+    rows = {row["gate"]: row for row in json.loads(capsys.readouterr().out)}
+    assert all(row["passed"] for row in rows.values())
+    assert rows["failures flagged"] == {
+        "gate": "failures flagged",
+        "passed": True,
+        "found": "0.9 [0.8, 1] n 9",
+        "bound": "at least 0.8",
+    }
+    assert run(root, "release", "gate", good, "--profile", "ur5e") == 4
+    captured = capsys.readouterr()
+    assert captured.out.count("passed") == 6, "five gates and the column's name"
+    assert "FAILED  nothing describes this profile" in captured.out
+    assert captured.err.count("\n") == 1
+    bare = make_release(root, make_parts(root / "bare")).version
+    assert run(root, "release", "gate", bare) == 4
+    assert "VOC of V, nominal successes (found undefined, asked for at least 0.82)" in capsys.readouterr().err
+    assert run(root, "release", "diff", good, bare, "--json") == 0
+    rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["evaluation.held_out.value.voc_nominal.value"] == {
+        "what": "evaluation.held_out.value.voc_nominal.value",
+        good[:16]: 0.9,
+        bare[:16]: "-",
+    }
+    assert run(root, "release", "diff", good, good) == 0
+    assert capsys.readouterr().out == "nothing differs\n"
 
 
 def test_a_flipped_byte_keeps_a_release_off_the_robot(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release_parts import make_parts, make_release
+from release_parts import features_of, make_parts, make_release
 from robot_fakes import NAMES, PROPRIO, fake_spec
 
 from episodes.errors import GateNotMet, IntegrityError
 from releases.bundle import Release
-from releases.gates import check, features_of, require
+from releases.gates import check, judge, require
 
 
 @pytest.fixture
@@ -59,6 +59,48 @@ def test_every_difference_is_named(release: Release, changes: dict[str, Any], un
     if unmet:
         with pytest.raises(GateNotMet, match=unmet[0]):
             require(results)
+
+
+GOOD: dict[str, Any] = {
+    "value": {"voc_nominal": {"value": 0.97, "lo": 0.9, "hi": 1.0, "n": 20}, "success_auroc": {"value": 0.8, "n": 9}},
+    "trigger": {"failures_flagged": {"value": 0.8, "n": 5}, "successes_alarmed": {"value": 0.25, "n": 8}},
+}
+
+
+def changed(part: str, figure: str, value: float | None) -> dict[str, Any]:
+    return {**GOOD, part: {**GOOD[part], figure: {"value": value, "lo": None, "hi": None, "n": 7}}}
+
+
+@pytest.mark.parametrize(
+    ("held_out", "unmet"),
+    [
+        (GOOD, []),
+        (changed("value", "voc_nominal", 0.0), ["VOC of V, nominal successes"]),
+        (changed("value", "success_auroc", 0.79), ["AUROC of W"]),
+        (changed("trigger", "failures_flagged", 0.79), ["failures flagged"]),
+        (changed("trigger", "successes_alarmed", 0.26), ["successes alarmed"]),
+        (changed("trigger", "successes_alarmed", None), ["successes alarmed"]),
+        ({"value": GOOD["value"]}, ["failures flagged", "successes alarmed"]),
+    ],
+)
+def test_a_release_is_held_to_its_held_out_figures(tmp_path: Path, held_out: dict[str, Any], unmet: list[str]) -> None:
+    parts = make_parts(tmp_path / "models")
+    release = make_release(tmp_path / "root", parts, evaluation={"held_out": held_out, "out_of_fold": GOOD})
+    results = judge(release, fake_spec())
+    assert [result.name for result in results if not result.met] == unmet
+    assert {result.name for result in check(release, fake_spec())} < {result.name for result in results}
+    if not unmet:
+        require(results)
+        assert results[1].found == "0.97 [0.9, 1] n 20"
+        assert results[1].bound == "at least 0.82"
+
+
+def test_a_release_without_figures_or_robot_meets_no_gate_of_them(release: Release) -> None:
+    unmet = [result for result in judge(release, None) if not result.met]
+    assert len(unmet) == 5
+    assert {result.found for result in unmet} == {"undefined", "nothing describes this profile"}
+    with pytest.raises(GateNotMet, match="nothing describes this profile"):
+        require(unmet)
 
 
 def test_a_changed_byte_ends_the_gates(release: Release) -> None:

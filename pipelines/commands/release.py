@@ -6,11 +6,15 @@ import json
 from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated
 
 from tyro.conf import Positional, subcommand
 
 from pipelines.commands.show import print_fields, print_json, print_rows
+
+WIDTH = 72
+"""characters of a column for people; `--json` has all of it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,63 @@ class Verify:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Hold a release against everything that must hold before it may act on a robot."""
+
+    version: Positional[str]
+    """at least 16 digits"""
+    profile: str = "sim"
+    """robot profile"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self, root: Path) -> int:
+        from pipelines.simulated import spec_for
+        from releases import gates
+        from releases.bundle import open_release
+        from releases.ledger import SIMULATION
+
+        release = open_release(root, self.version)
+        robot = spec_for(release, release.manifest.task) if self.profile == SIMULATION else None
+        results = gates.judge(release, robot)
+        rows = [{"gate": r.name, "passed": r.met, "found": r.found, "bound": r.bound} for r in results]
+        if self.json:
+            print_json(rows)
+        else:
+            print_rows([{**row, "passed": "passed" if row["passed"] else "FAILED"} for row in rows], empty="")
+        gates.require(results)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diff:
+    """What differs between two releases: models, configs, what they were made from, figures."""
+
+    first: Positional[str]
+    """at least 16 digits"""
+    second: Positional[str]
+    """at least 16 digits"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self, root: Path) -> int:
+        from releases.bundle import open_release
+        from releases.difference import difference
+
+        first, second = open_release(root, self.first), open_release(root, self.second)
+        rows = [
+            {"what": d.name, first.directory.name: d.first, second.directory.name: d.second}
+            for d in difference(first, second)
+        ]
+        if self.json:
+            print_json(rows)
+        else:
+            shown = [{name: shorten(str(said), WIDTH) for name, said in row.items()} for row in rows]
+            print_rows(shown, empty="nothing differs")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Promote:
     """Make a release the champion of its task on a robot profile."""
 
@@ -142,8 +203,10 @@ class Release:
         | Annotated[List, subcommand("list")]
         | Annotated[Show, subcommand("show")]
         | Annotated[Verify, subcommand("verify")]
+        | Annotated[Gate, subcommand("gate")]
         | Annotated[Promote, subcommand("promote")]
         | Annotated[Rollback, subcommand("rollback")]
+        | Annotated[Diff, subcommand("diff")]
     )
 
     def run(self, root: Path) -> int:

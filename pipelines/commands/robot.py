@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -98,16 +98,18 @@ class Deploy:
     """of the first episode"""
 
     def run(self, root: Path) -> int:
-        from pipelines.simulated import SessionJob
+        from pipelines.simulated import SessionJob, spec_for
+        from releases import gates
 
         release = _verified(root, self.task, self.robot, self.release)
-        _check_robot(release, self.task)
+        robot = spec_for(release, self.task)
+        gates.require(gates.check(release, robot))
         job = SessionJob(
             root=root,
             session=self.session or _new_session("deploy"),
             task=self.task,
-            cameras=release.manifest.features.cameras,
-            image_px=_image_px(release),
+            cameras=robot.cameras,
+            image_px=robot.image_px,
             seeds=tuple(range(self.seed, self.seed + self.episodes)),
             collection="takeover",
             human="watching",
@@ -132,21 +134,6 @@ def _verified(root: Path, task: str, profile: str, version: str | None) -> Relea
     release = open_release(root, chosen)
     require_promoted(root, release, profile)
     return release
-
-
-def _check_robot(release: Release, task: str) -> None:
-    """`GateNotMet` where the simulated robot gives not what the models read."""
-    from releases import gates
-    from robot_io.sim import make_robot
-
-    cameras = release.manifest.features.cameras
-    with closing(make_robot(task, cameras=cameras, image_px=_image_px(release))) as robot:
-        gates.require(gates.check(release, robot.spec))
-
-
-def _image_px(release: Release) -> int:
-    """The frame size of the release's recordings; any will do where its models read no camera."""
-    return release.manifest.features.image_px or 64
 
 
 def _recorded(job: SessionJob) -> int:
