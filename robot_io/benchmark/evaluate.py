@@ -1,0 +1,66 @@
+"""The policy alone, without exploration and without a person, on reset seeds that all methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from episodes.record import Outcome
+from robot_io.benchmark.record import Trial
+from robot_io.loop import EpisodeSummary, run_episode
+from robot_io.protocols import EpisodeEnd, Policy, RobotSpec, Step
+from robot_io.sim import SimRobot
+
+
+class Unrecorded:
+    """A `Recorder` that keeps nothing."""
+
+    def start(self, spec: RobotSpec, collected_by: Mapping[str, Any]) -> None:
+        """Nothing to begin."""
+
+    def step(self, step: Step) -> None:
+        """Let it go."""
+
+    def event(self, t: int, kind: str, **detail: Any) -> None:
+        """Let it go."""
+
+    def finish(self, end: EpisodeEnd) -> str:
+        """No episode, so no id."""
+        return ""
+
+    def discard(self) -> None:
+        """Nothing to discard."""
+
+
+def evaluate(
+    robot: SimRobot, policy: Policy, reset_seeds: Iterable[int], *, step: int, test: bool = False
+) -> list[Trial]:
+    """One trial for each reset seed, of the policy that `step` steps of training made."""
+    return [_trial(robot, policy, reset_seed, step, test) for reset_seed in reset_seeds]
+
+
+def failure_mode(robot: SimRobot, summary: EpisodeSummary) -> str:
+    """What went wrong in the episode that just ended on `robot`; empty for a success."""
+    if summary.success is Outcome.SUCCESS:
+        return ""
+    return "force" if summary.fault else robot.privileged.failure
+
+
+def _trial(robot: SimRobot, policy: Policy, reset_seed: int, step: int, test: bool) -> Trial:
+    summary = run_episode(
+        robot,
+        policy,
+        Unrecorded(),
+        max_steps=robot.max_steps,
+        collection="rollout",
+        seed=reset_seed,
+        timeout_outcome=Outcome.FAILURE,
+    )
+    return Trial(
+        step=step,
+        test=test,
+        reset_seed=reset_seed,
+        success=summary.success is Outcome.SUCCESS,
+        steps=summary.steps,
+        failure_mode=failure_mode(robot, summary),
+    )

@@ -1,0 +1,262 @@
+"""One run: demonstrations, then a method that learns on the robot while the same person watches, judged on the way.
+
+A run is a deterministic function of task, method, seed and schedule. It is a workspace of its own, in which every
+episode of training is kept; killed, it goes on from its last checkpoint to the identical result.
+
+Reset seeds: demonstrations `1000 * seed + i`, training `1,000,000 * (seed + 1) + i`; those of the trials are the
+schedule's and the same for all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from episodes.errors import UsageError
+from episodes.record import ActionSource, Outcome
+from episodes.store import EpisodeStore
+from episodes.workspace import Workspace, writer_lock
+from models.dataset import StepData, load_step_data
+from robot_io.benchmark.bc import BehaviourCloning
+from robot_io.benchmark.evaluate import evaluate, failure_mode
+from robot_io.benchmark.hil_serl import HilSerl
+from robot_io.benchmark.method import Method, Schedule, Start
+from robot_io.benchmark.progress import SoFar, forget_progress, load_progress, save_progress
+from robot_io.benchmark.record import RunRecord, TrainingEpisode, read_run, versions
+from robot_io.collect import collect_session
+from robot_io.loop import EpisodeSummary, run_episode
+from robot_io.protocols import EpisodeEnd, RobotSpec, Step
+from robot_io.recorder import SessionRecorder, plain
+from robot_io.sim import ScriptedHuman, SimRobot, make_robot
+
+METHODS: Mapping[str, Callable[[Start], Method]] = {"bc": BehaviourCloning, "hil_serl": HilSerl}
+DEMONSTRATIONS, TRAINING = "demonstrations", "training"
+"""the sessions of a run's workspace"""
+Tell = Callable[[SoFar], None]
+"""called after every episode and every evaluation"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Which run."""
+
+    task: str
+    method: str
+    seed: int
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UsageError(f"there is no method {self.method!r}; choose among {', '.join(sorted(METHODS))}")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed} is negative; give 0 or more")
+
+
+def run(plan: Plan, root: Path, tell: Tell | None = None) -> RunRecord:
+    """Do the run in the directory `root`, or what is missing of it, and return its record."""
+    done = read_run(root)
+    if done is not None:
+        return done
+    workspace = Workspace.open(root, create=True)
+    with writer_lock(root / ".run.lock"):
+        robot = make_robot(plan.task, cameras=())
+        try:
+            return _Run(plan=plan, workspace=workspace, robot=robot, tell=tell).whole()
+        finally:
+            robot.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """A run while it runs."""
+
+    plan: Plan
+    workspace: Workspace
+    robot: SimRobot
+    tell: Tell | None
+    method: Method = field(init=False)
+    human: ScriptedHuman = field(init=False)
+    so_far: SoFar = field(default_factory=SoFar)
+    config: dict[str, Any] = field(default_factory=dict)
+    _since_s: float = field(default_factory=time.monotonic)
+
+    def whole(self) -> RunRecord:
+        """Begin or go on, to the end."""
+        plan, root = self.plan, self.workspace.root
+        demonstrations = self._demonstrations()
+        start = Start(
+            spec=self.robot.spec,
+            max_steps=self.robot.max_steps,
+            demonstrations=demonstrations,
+            schedule=plan.schedule,
+            seed=plan.seed,
+        )
+        self.method, self.human = METHODS[plan.method](start), ScriptedHuman(self.robot, plan.seed)
+        self.config = plain(
+            {
+                "schedule": asdict(plan.schedule),
+                "method": self.method.config(),
+                "demonstrated_steps": sum(len(d) for d in demonstrations),
+            }
+        )
+        self._take_up()
+        self._train()
+        self._judge(plan.schedule.test_seed, plan.schedule.test_episodes, test=True)
+        record = self._record()
+        record.write(root)
+        forget_progress(root)
+        return record
+
+    def _demonstrations(self) -> list[StepData]:
+        """Those of the workspace, recorded where they are missing; in the order of their reset seeds."""
+        first, count = 1_000 * self.plan.seed, self.plan.schedule.demonstrations
+        demonstrator = ScriptedHuman(self.robot, self.plan.seed, demo=True)
+        reset_seeds = range(first, first + count)
+        collect_session(self.workspace, DEMONSTRATIONS, self.robot, reset_seeds, collection="demo", teleop=demonstrator)
+        store = EpisodeStore(self.workspace.root)
+        attributes = {name: store.attributes(name) for name in store.ids(session=DEMONSTRATIONS)}
+        ordered = sorted(attributes, key=lambda name: int(attributes[name]["collected_by"]["seed"]))
+        return [
+            load_step_data(store, name, success=Outcome(attributes[name]["success"]).as_bool(), split="train")
+            for name in ordered
+            if attributes[name]["complete"]
+        ]
+
+    def _take_up(self) -> None:
+        """Go on where a killed run was saved."""
+        saved = load_progress(self.workspace.root, self._made_by())
+        if saved is not None:
+            self.so_far, tensors = saved
+            self.method.restore(tensors)
+
+    def _train(self) -> None:
+        schedule = self.plan.schedule
+        steps = schedule.steps if self.method.learns else 0
+        with SessionRecorder(self.workspace.root, TRAINING) as recorder:
+            if recorder.recovered is not None and recorder.recovered.episode_id is not None:
+                recorder.store.discard(recorder.recovered.episode_id)
+            while True:
+                if self._due(schedule.evaluate_every, [trial.step for trial in self.so_far.trials]):
+                    self._judge(schedule.evaluation_seed, schedule.evaluation_episodes)
+                if self.so_far.steps >= steps:
+                    return
+                self._episode(recorder)
+                if self._passed(schedule.checkpoint_every):
+                    self._save()
+
+    def _due(self, every: int, done: list[int]) -> bool:
+        """A multiple of `every` was reached that is not among `done`."""
+        return not done or self.so_far.steps // every > done[-1] // every
+
+    def _passed(self, every: int) -> bool:
+        """The last episode reached a multiple of `every`."""
+        return self.so_far.steps // every > self.so_far.training[-1].first_step // every
+
+    def _episode(self, recorder: SessionRecorder) -> None:
+        """One episode of training, recorded and noted."""
+        index = len(self.so_far.training)
+        reset_seed = 1_000_000 * (self.plan.seed + 1) + index
+        noting, method = _Noting(recorder), self.method
+        summary = run_episode(
+            self.robot,
+            method.policy,
+            noting,
+            max_steps=self.robot.max_steps,
+            collection="takeover",
+            teleop=self.human,
+            monitor=method.monitor,
+            recovery=method.recovery,
+            recovery_limits=method.recovery_limits,
+            learner=method.learner,
+            seed=reset_seed,
+            timeout_outcome=Outcome.FAILURE,
+        )
+        row = _noted(summary, noting.reasons, index, reset_seed, self.so_far.steps, failure_mode(self.robot, summary))
+        self.so_far.training.append(row)
+        self._tell()
+
+    def _judge(self, first_seed: int, episodes: int, *, test: bool = False) -> None:
+        reset_seeds = range(first_seed, first_seed + episodes)
+        self.so_far.trials += evaluate(self.robot, self.method.alone(), reset_seeds, step=self.so_far.steps, test=test)
+        self._tell()
+
+    def _save(self) -> None:
+        self._clock()
+        save_progress(self.workspace.root, self.so_far, self.method.state(), self._made_by())
+
+    def _tell(self) -> None:
+        if self.tell is not None:
+            self.tell(self.so_far)
+
+    def _clock(self) -> None:
+        now_s = time.monotonic()
+        self.so_far.seconds += now_s - self._since_s
+        self._since_s = now_s
+
+    def _made_by(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "task": plan.task,
+            "method": plan.method,
+            "seed": plan.seed,
+            "config": self.config,
+            "versions": versions(),
+        }
+
+    def _record(self) -> RunRecord:
+        self._clock()
+        so_far = self.so_far
+        return RunRecord(**self._made_by(), seconds=so_far.seconds, training=so_far.training, trials=so_far.trials)
+
+
+class _Noting:
+    """A `Recorder` that notes why the person took over, and passes everything on."""
+
+    def __init__(self, recorder: SessionRecorder) -> None:
+        self._recorder = recorder
+        self.reasons: list[str] = []
+
+    def start(self, spec: RobotSpec, collected_by: Mapping[str, Any]) -> None:
+        self._recorder.start(spec, collected_by)
+
+    def step(self, step: Step) -> None:
+        self._recorder.step(step)
+
+    def event(self, t: int, kind: str, **detail: Any) -> None:
+        if kind == "takeover":
+            self.reasons.append(str(detail["reason"]))
+        self._recorder.event(t, kind, **detail)
+
+    def finish(self, end: EpisodeEnd) -> str:
+        return self._recorder.finish(end)
+
+    def discard(self) -> None:
+        self._recorder.discard()
+
+
+def _noted(
+    summary: EpisodeSummary, reasons: list[str], index: int, reset_seed: int, first_step: int, failure: str
+) -> TrainingEpisode:
+    by = {source: summary.source_steps.get(source, 0) for source in ActionSource}
+    return TrainingEpisode(
+        index=index,
+        reset_seed=reset_seed,
+        first_step=first_step,
+        steps=summary.steps,
+        policy_steps=by[ActionSource.POLICY],
+        human_steps=by[ActionSource.HUMAN],
+        recovery_steps=by[ActionSource.RECOVERY],
+        hold_steps=by[ActionSource.HOLD],
+        success=summary.success is Outcome.SUCCESS,
+        end_reason=summary.end_reason,
+        failure_mode=failure,
+        reasons=tuple(reasons),
+        triggers=summary.triggers,
+        recoveries=summary.recoveries,
+        recoveries_better=summary.recoveries_better,
+        fault=summary.fault,
+        episode_id=summary.episode_id or "",
+    )
