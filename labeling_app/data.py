@@ -23,6 +23,8 @@ CURVES = "values/curves"
 TRIGGERS = "triggers/curves"
 LABELS = "labels/stagnation"
 MEMORY = "memory/recovery"
+KEPT = 512
+"""tables in memory, one for each session and one or two for each task; the one read longest ago goes first"""
 
 
 class Library:
@@ -111,7 +113,7 @@ class Library:
         except FileNotFoundError:
             return None
         stamp = (stat.st_mtime_ns, stat.st_size)
-        known = self._tables.get(path)
+        known = self._tables.pop(path, None)
         if known is None or known[0] != stamp:
             try:
                 known = (stamp, pl.read_parquet(path))
@@ -119,7 +121,9 @@ class Library:
                 raise DataRefused(f"{path} cannot be read; remove it and run `regrasp materialize` again") from error
             for gone in [name for name in tuple(self._tables) if not name.exists()]:  # another model's curves
                 self._tables.pop(gone, None)
-            self._tables[path] = known
+        self._tables[path] = known
+        for oldest in tuple(self._tables)[:-KEPT]:
+            self._tables.pop(oldest, None)
         return known[1]
 
 

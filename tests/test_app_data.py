@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from episodes.errors import DataRefused, UsageError
-from labeling_app import command
+from labeling_app import command, data
 from labeling_app.data import Library
 from labeling_app.drafts import boxed, hold, next_undecided
 from labeling_app.labels import Label, labels_of, positives
@@ -52,6 +52,19 @@ def test_the_curves_of_another_model_take_the_place_of_the_old_ones(tmp_path: Pa
     (directory / f"{MODEL}.parquet").rename(directory / "newer.parquet")
     assert set(library.curves(TASK)["model_hash"]) == {"newer"}  # type: ignore[index]
     assert len(library._tables) == kept
+
+
+def test_only_so_many_tables_are_kept_and_the_one_read_longest_ago_goes(
+    workspace: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "KEPT", 2)
+    library = Library(workspace[0])
+    labels, terms = library.labels(TASK), library.label_terms(TASK)
+    assert library.labels(TASK) is labels
+    assert library.pairs(TASK) is not None
+    assert len(library._tables) == 2
+    assert library.labels(TASK) is labels
+    assert library.label_terms(TASK) is not terms
 
 
 def test_a_table_is_read_again_when_it_changed(tmp_path: Path) -> None:

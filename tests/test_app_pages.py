@@ -15,6 +15,7 @@ from audits.freeze import latest
 from audits.log import AuditLog
 from episodes.store import EpisodeStore
 from labeling_app.data import Library
+from labeling_app.screens.episodes import turned
 
 SCREENS = ("overview", "episodes", "value_curves", "trigger_labels", "retrieval_pairs")
 SCRIPT = """
@@ -85,6 +86,28 @@ def test_every_page_says_what_to_run_where_nothing_is_computed(
     monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
     if screen != "episodes":
         assert "regrasp materialize" in texts(opened(screen))
+
+
+@pytest.mark.parametrize(("count", "place"), [(1, 0), (6, 5), (7, 6), (25, 0), (25, 13), (25, 24)])
+def test_the_list_goes_round_and_the_selected_row_is_in_sight(count: int, place: int) -> None:
+    rows = turned(count, place)
+    assert sorted(rows) == list(range(count))
+    assert rows.index(place) < 6
+    assert [(row - rows[0]) % count for row in rows] == list(range(count))
+
+
+def test_the_table_follows_the_selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path, episodes=8, derived=False)
+    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
+    app = opened("episodes")
+    for place in range(8):
+        table = app.dataframe[0].value
+        first = [str(here) for here in table["here"]][:6]
+        assert len(table) == 8
+        assert f"▶{place + 1}" in first
+        assert table["episode_id"].iloc[first.index(f"▶{place + 1}")] == app.session_state["episode"]
+        if place < 7:
+            app = press(app, "j")
 
 
 def test_without_a_workspace_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

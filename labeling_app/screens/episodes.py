@@ -13,8 +13,10 @@ from labeling_app.cursor import clicked, cursor_bar, frames
 from labeling_app.freezing import counts, freeze_box
 from labeling_app.palette import OUTCOMES
 
+_SHOWN = 6
+"""rows of the table that are seen without scrolling"""
 _TABLE_COLUMNS = {
-    "here": st.column_config.TextColumn("", width=28),
+    "here": st.column_config.TextColumn("", width=44, help="place in the list; ▶ is what you look at"),
     "episode_id": st.column_config.TextColumn("episode", width=130),
     "session": st.column_config.TextColumn("session", width=72),
     "success": st.column_config.TextColumn("outcome", width=64),
@@ -68,20 +70,20 @@ def _workbench(task: str) -> None:
 def _choose(table: pl.DataFrame, ids: list[str], episode_id: str) -> None:
     known = int((table["success"] != "unknown").sum())
     st.caption(f"{len(table)} episodes · outcome known for {known}")
-    marked = table.with_columns(
-        here=pl.when(pl.col("episode_id") == episode_id).then(pl.lit("▶")).otherwise(pl.lit(""))
-    )
+    place = ids.index(episode_id)
+    rows = turned(len(ids), place)
+    here = [f"▶{row + 1}" if row == place else f"{row + 1}" for row in rows]
+    name = f"episode-table-{rows[0]}"  # Streamlit cannot scroll a table: another first row is a new one, at its top
     st.dataframe(
-        marked.select(list(_TABLE_COLUMNS)),
+        table[rows].with_columns(here=pl.Series(here)).select(list(_TABLE_COLUMNS)),
         column_config=_TABLE_COLUMNS,
         hide_index=True,
         height=248,
-        key="episode-table",
-        on_select=lambda: _picked(ids),
+        key=name,
+        on_select=lambda: _picked(name, [ids[row] for row in rows]),
         selection_mode="single-row",
     )
     before, after, undo = st.columns(3, gap="xsmall")
-    place = ids.index(episode_id)
     with before:
         desk.key("Previous", "k", desk.select, ids[place - 1], 0, deciding=False, disabled=place == 0)
     with after:
@@ -90,6 +92,12 @@ def _choose(table: pl.DataFrame, ids: list[str], episode_id: str) -> None:
         )
     with undo:
         desk.key("Undo mine", "z", _undo)
+
+
+def turned(count: int, place: int) -> list[int]:
+    """All rows of a list, beginning with the page of the selected one and going round: it is always in sight."""
+    first = place - place % _SHOWN
+    return [*range(first, count), *range(first)]
 
 
 def _decide(row: dict[str, Any]) -> None:
@@ -135,8 +143,8 @@ def _note(row: dict[str, Any], box: str) -> None:
     _say(row, "episode.note", {"text": st.session_state[box]})
 
 
-def _picked(ids: list[str]) -> None:
-    rows = st.session_state["episode-table"].selection.rows
+def _picked(table: str, ids: list[str]) -> None:
+    rows = st.session_state[table].selection.rows
     if rows and rows[0] < len(ids):
         desk.select(ids[rows[0]], 0)
 
