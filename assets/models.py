@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
 from assets import inputs
@@ -9,6 +11,11 @@ from assets.episodes import assigned
 from assets.graph import stage
 from assets.making import Made, Work
 from assets.manifest import CheckResult
+from models.conformal import statement
+from models.metrics import wilson_interval
+
+if TYPE_CHECKING:
+    from models.trigger import Trigger
 
 
 @stage("models/policy")
@@ -30,7 +37,7 @@ def intervention(work: Work) -> Made:
     """Train on the audited labels, then calibrate the trigger on the policy's own unaided successes."""
     from models.intervention import fit_intervention
     from models.labelling import trained_labels
-    from models.trigger import fit_trigger
+    from models.trigger import fit_trigger, held_out_alarms
 
     episodes, value = inputs.episodes(work), inputs.value_model(work)
     audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
@@ -47,15 +54,26 @@ def intervention(work: Work) -> Made:
         progress=work.progress,
     )
     model_hash = fitted.save(work.out)
-    trigger = fit_trigger(episodes, value, fitted, work.config("trigger"), curves=curves, intervention_hash=model_hash)
+    trigger = fit_trigger(
+        episodes, labels, value, fitted, work.config("trigger"), curves=curves, intervention_hash=model_hash
+    )
     trigger.save(work.out)
-    sentence = f"{trigger.calibration_episodes} unaided successes, {trigger.alarm_rate:.1%} of them alarmed"
-    told = {"model": model_hash, "threshold": trigger.threshold, "alarm rate": trigger.alarm_rate}
+    alarmed = held_out_alarms(trigger, episodes, value, fitted, curves)
+    told = {"model": model_hash, "threshold": trigger.threshold, "early threshold": trigger.early_threshold}
     read = {"label freeze": inputs.freeze_name(work, "labels/audited") or "none", "audited intervals": len(audited)}
     return Made(
-        metadata=told | {"calibrated on": trigger.calibration_episodes} | read,
-        checks=(CheckResult(name="calibrated", passed=True, sentence=sentence),),
+        metadata=told | {"calibrated on": trigger.calibration_episodes, "alarm rate": trigger.alarm_rate} | read,
+        checks=(_calibrated(trigger, alarmed),),
     )
+
+
+def _calibrated(trigger: Trigger, alarmed: list[bool]) -> CheckResult:
+    """Held-out successes of the policy alone alarm about as often as promised: the interval reaches down to alpha."""
+    alpha = trigger.config.alpha
+    low, _ = wilson_interval(sum(alarmed), len(alarmed))
+    promise = statement(alpha, trigger.calibration_episodes)
+    told = f"{sum(alarmed)} of {len(alarmed)} held-out successes alarm (at least {low:.2f} of all); {promise}"
+    return CheckResult(name="calibrated", passed=low <= alpha, sentence=told, figures={"alarmed": sum(alarmed)})
 
 
 @stage("models/recovery")

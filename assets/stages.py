@@ -83,9 +83,10 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="models/policy",
+        code_version="2",
         partition="task",
         about="The base policy, cloned from the demonstrations.",
-        deps=("episodes/decided",),
+        deps=("episodes/decided", "episodes/split"),
         configs={"policy": "models.policy:PolicyConfig"},
         collection="demo",
         checks=("demonstrations",),

@@ -9,7 +9,6 @@ than ceil(1/alpha) - 1 successes no finite threshold can promise that, and it is
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -35,45 +34,20 @@ def conformal_threshold(maxima: npt.ArrayLike, alpha: float) -> float:
     return float(np.sort(peaks)[rank - 1]) if rank <= len(peaks) else math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """A threshold with what it was made from and what it promises."""
+def rate_sd(alpha: float, count: int) -> float:
+    """Standard deviation of the alarm rate over draws of `count` calibration successes: that of Beta(k, n + 1 - k)."""
+    silent = math.ceil((count + 1) * (1 - _exact(alpha)))
+    alarmed, total = count + 1 - silent, count + 1
+    return math.sqrt(silent * alarmed / (total * total * (total + 1)))
 
-    threshold: float
-    alpha: float
-    count: int
-    """calibration successes"""
 
-    @classmethod
-    def fit(cls, maxima: npt.ArrayLike, alpha: float) -> Calibration:
-        """Calibrate on the largest score of each success (n,)."""
-        return cls(conformal_threshold(maxima, alpha), alpha, int(np.size(np.asarray(maxima))))
-
-    @property
-    def calibrated(self) -> bool:
-        """False where there were too few successes for any finite threshold."""
-        return self.count >= needed(self.alpha)
-
-    @property
-    def rate_sd(self) -> float:
-        """Standard deviation of the alarm rate over draws of the calibration set: that of Beta(n + 1 - k, k)."""
-        k = math.ceil((self.count + 1) * (1 - _exact(self.alpha)))
-        silent, alarmed = k, self.count + 1 - k
-        total = silent + alarmed
-        return math.sqrt(silent * alarmed / (total * total * (total + 1)))
-
-    def statement(self) -> str:
-        """What may be said to people, in one sentence."""
-        if not self.calibrated:
-            return (
-                f"Not calibrated: {self.count} successes, and a false-alarm rate of {self.alpha:g} needs "
-                f"{needed(self.alpha)}; the trigger stays silent until then."
-            )
-        return (
-            f"A further success, exchangeable with these {self.count}, raises a false alarm with probability at most "
-            f"{self.alpha:g} (standard deviation {self.rate_sd:.2g} over calibration sets of this size); another "
-            "policy, camera or task needs its own calibration."
-        )
+def statement(alpha: float, count: int) -> str:
+    """What a threshold at `alpha` from `count` successes promises, in one sentence."""
+    return (
+        f"a further success, exchangeable with these {count}, raises a false alarm with probability at most {alpha:g} "
+        f"(standard deviation {rate_sd(alpha, count):.2g} over calibration sets of this size); another policy, camera "
+        "or task needs its own calibration"
+    )
 
 
 def _exact(alpha: float) -> Fraction:

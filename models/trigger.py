@@ -4,7 +4,10 @@ Score = CUSUM of V over its own alpha threshold + learned probability over its o
 passes a split-conformal threshold taken from the out-of-fold scores of the policy's own unaided successes: a further
 success by the same policy sees an alarm with probability about alpha at most. "About", because the two scales come from
 those same successes and a new run is scored by all nets, not by one. A changed policy needs a new calibration.
-Two thresholds are kept: the alarm at `alpha`, and the early alarm at `early_alpha` that starts a recovery on the robot.
+Two thresholds are kept. The alarm, at `alpha`, judges whole episodes: a success that was stuck for a while and freed
+itself counts as one that must not alarm. The early alarm, at `early_alpha`, starts a recovery on the robot: there a
+stall may alarm whatever comes of it, so only the steps outside the audited labels count. The labels are made from the
+same curves, so its rate holds for what the labels leave out, no more.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class TriggerConfig:
     alpha: float = 0.1
     """share of successes that may see a false alarm"""
     early_alpha: float = 0.2
-    """the same for the early alarm, which is what starts a recovery: a needless one costs a second, not a person"""
+    """share of successes that may see a false early alarm, outside what is labelled as a stall"""
     drift: float = 0.5
     """expected gain of V in one median duration, below which the CUSUM grows"""
 
@@ -53,7 +56,7 @@ class Trigger:
     threshold: float
     """at `alpha`"""
     early_threshold: float
-    """at `early_alpha`; the robot's monitor fires here"""
+    """at `early_alpha`, never above `threshold`; the robot's monitor fires here"""
     calibration_episodes: int
     alarm_rate: float
     """share of the calibration successes above the threshold, out of fold"""
@@ -92,6 +95,7 @@ def mean_cusum(episode: StepData, values: ValueCurves, drift: float) -> Array:
 
 def fit_trigger(
     episodes: Sequence[StepData],
+    labels: Mapping[str, Array],
     model: ValueModel,
     intervention: InterventionModel,
     config: TriggerConfig,
@@ -101,7 +105,8 @@ def fit_trigger(
 ) -> Trigger:
     """Calibrate on the out-of-fold scores of the policy's unaided successes among the model's own episodes.
 
-    `curves`: episode_id -> what `model.curves` gives. Raises `DataRefused` where there are fewer than the
+    `labels`: episode_id -> (T,) 1, 0 or NaN, the audited stagnation; `curves`: episode_id -> what `model.curves` gives.
+    Raises `DataRefused` where there are fewer than the
     statement needs, and says how many are missing.
     """
     clean = [e for e in episodes if e.success and e.policy_alone and e.group_id in model.fold_of]
@@ -122,7 +127,11 @@ def fit_trigger(
     first, second = (
         max(conformal_threshold(np.array(column), config.alpha), 1e-6) for column in zip(*peaks, strict=True)
     )
-    totals = np.array([(a / first + b / second).max() for a, b in parts])
+    scores = [a / first + b / second for a, b in parts]
+    totals = np.array([score.max() for score in scores])
+    outside = np.array(
+        [score.max(where=labels[e.episode_id] == 0, initial=0) for e, score in zip(clean, scores, strict=True)]
+    )
     threshold = conformal_threshold(totals, config.alpha)
     return Trigger(
         config=config,
@@ -130,10 +139,24 @@ def fit_trigger(
         cusum_threshold=first,
         probability_threshold=second,
         threshold=threshold,
-        early_threshold=min(threshold, conformal_threshold(totals, config.early_alpha)),
+        early_threshold=min(threshold, conformal_threshold(outside, config.early_alpha)),
         calibration_episodes=len(clean),
         alarm_rate=float(np.mean(totals > threshold)),
         policy_ids=tuple(sorted({e.policy_id for e in clean})),
         value_hash=intervention.value_hash,
         intervention_hash=intervention_hash,
     )
+
+
+def held_out_alarms(
+    trigger: Trigger,
+    episodes: Sequence[StepData],
+    model: ValueModel,
+    intervention: InterventionModel,
+    curves: Mapping[str, ValueCurves],
+) -> list[bool]:
+    """Whether each of the policy's unaided successes that nothing was trained on sees an alarm."""
+    held_out = [e for e in episodes if e.success and e.policy_alone and e.group_id not in model.fold_of]
+    values = [curves[e.episode_id] for e in held_out]
+    scored = [trigger.scores(e, v, intervention.curves(model, e, v)) for e, v in zip(held_out, values, strict=True)]
+    return [bool((score > trigger.threshold).any()) for score in scored]

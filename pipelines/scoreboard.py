@@ -24,7 +24,7 @@ ARM_NAMES: Mapping[Arm, str] = {
     "random": "+ random trigger, same budget",
     "with": "+ Regrasp",
 }
-EARLY = ("failures_flagged", "successes_alarmed", "delay_s")
+EARLY = ("precision", "recall", "failures_flagged", "successes_alarmed", "delay_s")
 """what the table shows of the early alarm, which starts the recoveries"""
 SAME_BUDGET = 0.1
 """relative difference of recovery rates up to which the control counts as having the same budget"""

@@ -100,6 +100,7 @@ class Fitted:
 
     value: ValueModel
     curves: dict[str, ValueCurves]
+    labels: dict[str, Array]
     intervention: InterventionModel
     trigger: Trigger
 
@@ -112,8 +113,8 @@ def fitted() -> Fitted:
     curves = {e.episode_id: value.curves(e) for e in data}
     labels = {e.episode_id: stagnation(e) for e in data}
     intervention = fit_intervention(data, labels, value, INTERVENTION, curves=curves, value_hash="v")
-    trigger = fit_trigger(data, value, intervention, TriggerConfig(), curves=curves, intervention_hash="i")
-    return Fitted(value, curves, intervention, trigger)
+    trigger = fit_trigger(data, labels, value, intervention, TriggerConfig(), curves=curves, intervention_hash="i")
+    return Fitted(value, curves, labels, intervention, trigger)
 
 
 def flip(path: Any, place: int) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from episodes.errors import DataRefused, UsageError
-from models.conformal import Calibration, conformal_threshold, needed
+from models.conformal import conformal_threshold, needed, rate_sd, statement
 
 ALPHAS = st.sampled_from([0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.9])
 
@@ -61,18 +61,15 @@ def test_stricter_alpha_never_lowers_the_threshold():
 
 def test_rate_spread_is_what_simulation_shows():
     rng = np.random.default_rng(1)
-    fitted = [Calibration.fit(rng.uniform(size=57), 0.1) for _ in range(4000)]
-    rates = np.array([1 - c.threshold for c in fitted])
-    assert abs(rates.std() - fitted[0].rate_sd) < 0.003
+    rates = np.array([1 - conformal_threshold(rng.uniform(size=57), 0.1) for _ in range(4000)])
+    assert abs(rates.std() - rate_sd(0.1, 57)) < 0.003
     assert rates.mean() <= 0.1
 
 
-def test_statement_says_how_many_are_missing_or_what_is_promised():
-    assert "needs 9" in Calibration.fit([1.0, 2.0], 0.1).statement()
-    full = Calibration.fit(np.arange(57.0), 0.1)
-    assert full.calibrated
-    assert "57" in full.statement()
-    assert "at most 0.1" in full.statement()
+def test_statement_says_from_how_many_and_what_is_promised():
+    told = statement(0.1, 57)
+    assert "these 57" in told
+    assert "at most 0.1 (standard deviation 0.037 " in told
 
 
 @pytest.mark.parametrize("alpha", [0, 1, -0.1, 1.5, math.nan])

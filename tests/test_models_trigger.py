@@ -12,7 +12,7 @@ from model_samples import episodes, fitted, flip
 from episodes.errors import DataRefused, IntegrityError
 from models.conformal import conformal_threshold
 from models.cusum import cusum
-from models.trigger import FILE, Trigger, TriggerConfig, fit_trigger
+from models.trigger import FILE, Trigger, TriggerConfig, fit_trigger, held_out_alarms
 
 OWN = [e for e in episodes() if e.success and e.policy_alone and e.split != "test"]
 
@@ -20,7 +20,7 @@ OWN = [e for e in episodes() if e.success and e.policy_alone and e.split != "tes
 def refit(data: list, alpha: float = 0.1) -> Trigger:  # type: ignore[type-arg]
     f = fitted()
     return fit_trigger(
-        data, f.value, f.intervention, TriggerConfig(alpha=alpha), curves=f.curves, intervention_hash="i"
+        data, f.labels, f.value, f.intervention, TriggerConfig(alpha=alpha), curves=f.curves, intervention_hash="i"
     )
 
 
@@ -48,10 +48,27 @@ def test_the_threshold_is_conformal_on_the_policys_own_unaided_successes() -> No
     peaks = np.array([s.max() for s in scores(trigger, OWN)])
     assert trigger.calibration_episodes == len(OWN) == 14
     assert trigger.threshold == pytest.approx(conformal_threshold(peaks, 0.1))
-    assert trigger.early_threshold == pytest.approx(conformal_threshold(peaks, 0.2))
     assert trigger.alarm_rate == np.mean(peaks > trigger.threshold)
     assert trigger.alarm_rate <= 0.1
     assert trigger.policy_ids == ("bc-1",)
+
+
+def test_the_early_threshold_asks_for_silence_outside_the_labels_only() -> None:
+    plain, f = fitted().trigger, fitted()
+    peaks = np.array([s.max() for s in scores(plain, OWN)])
+    assert plain.early_threshold == pytest.approx(conformal_threshold(peaks, 0.2))  # nothing is labelled in a success
+    loud = OWN[int(np.argsort(peaks)[-3])]
+    stuck = f.labels | {loud.episode_id: np.ones(len(loud))}
+    early = fit_trigger(OWN, stuck, f.value, f.intervention, TriggerConfig(), curves=f.curves, intervention_hash="i")
+    others = np.where([e is loud for e in OWN], 0.0, peaks)
+    assert early.early_threshold == pytest.approx(conformal_threshold(others, 0.2))
+    assert early.early_threshold < plain.early_threshold
+    assert early.threshold == plain.threshold
+    unsure = f.labels | {loud.episode_id: np.full(len(loud), np.nan)}
+    assert (
+        fit_trigger(OWN, unsure, f.value, f.intervention, TriggerConfig(), curves=f.curves, intervention_hash="i")
+        == early
+    )
 
 
 def test_demonstrations_takeovers_failures_and_held_out_episodes_do_not_count() -> None:
@@ -79,3 +96,12 @@ def test_it_comes_back_equal_and_a_flipped_bit_is_refused(tmp_path: Path) -> Non
     (tmp_path / FILE).unlink()
     with pytest.raises(IntegrityError, match=r"no trigger\.json"):
         Trigger.load(tmp_path)
+
+
+def test_held_out_successes_of_the_policy_alone_are_asked() -> None:
+    f, quiet = fitted(), replace(fitted().trigger, threshold=np.inf)
+    own = [e for e in episodes() if e.success and e.policy_alone and e.split == "test"]
+    loudest = max(s.max() for s in scores(quiet, own))
+    asked = replace(quiet, threshold=float(loudest) - 1e-9)
+    assert held_out_alarms(quiet, episodes(), f.value, f.intervention, f.curves) == [False] * len(own)
+    assert sum(held_out_alarms(asked, episodes(), f.value, f.intervention, f.curves)) == 1
