@@ -18,6 +18,7 @@ from tyro.conf import CascadeSubcommandArgs, FlagCreatePairsOff, OmitArgPrefixes
 
 from episodes.errors import RegraspError
 from pipelines.commands.audit import Audit
+from pipelines.commands.benchmark import Benchmark
 from pipelines.commands.data import Import, Inspect
 from pipelines.commands.doctor import Doctor
 from pipelines.commands.graph import App, Materialize, Ui
@@ -35,6 +36,7 @@ Verb = (
     | Annotated[Materialize, subcommand("materialize")]
     | Annotated[Ui, subcommand("ui")]
     | Annotated[App, subcommand("app")]
+    | Annotated[Benchmark, subcommand("benchmark")]
     | Annotated[Audit, subcommand("audit")]
     | Annotated[Release, subcommand("release")]
     | Annotated[Deploy, subcommand("deploy")]

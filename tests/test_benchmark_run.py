@@ -14,11 +14,13 @@ from episodes.record import ActionSource
 from episodes.store import EpisodeStore
 from models.actor_critic import ActorCriticConfig
 from robot_io.benchmark.bc import BehaviourCloning
+from robot_io.benchmark.hg_dagger import HgDagger, HgDaggerConfig
 from robot_io.benchmark.hil_serl import HilSerl, HilSerlConfig
 from robot_io.benchmark.method import Schedule
 from robot_io.benchmark.progress import CHECKPOINT, SoFar
 from robot_io.benchmark.record import RunRecord, read_run
 from robot_io.benchmark.run import DEMONSTRATIONS, METHODS, TRAINING, Plan, run
+from robot_io.benchmark.table import read_crashes, read_runs
 from robot_io.protocols import Step
 from robot_io.recorder import SessionRecorder
 from robot_io.sim import make_robot
@@ -43,7 +45,7 @@ class Killed(Exception):
 def killed_after(episodes: int) -> Callable[[SoFar], None]:
     def tell(so_far: SoFar) -> None:
         if len(so_far.training) == episodes:
-            raise Killed
+            raise Killed("from outside")
 
     return tell
 
@@ -52,6 +54,7 @@ def killed_after(episodes: int) -> Callable[[SoFar], None]:
 def small_learner() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(METHODS, "hil_serl", partial(HilSerl, config=LEARNER))
+        patch.setitem(METHODS, "hg_dagger", partial(HgDagger, config=HgDaggerConfig(nets=NETS, refit_every=100)))
         patch.setitem(METHODS, "bc", partial(BehaviourCloning, settings=NETS))
         yield
 
@@ -161,6 +164,15 @@ def test_the_cloned_policy_alone_has_no_training(tmp_path: Path) -> None:
     assert [trial.step for trial in record.trials] == [0] * (SHORT.evaluation_episodes + SHORT.test_episodes)
 
 
+def test_cloning_anew_from_rescues_goes_on_after_a_kill_too(tmp_path: Path) -> None:
+    dagger = plan(method="hg_dagger", schedule=Schedule(**{**fields(SHORT), "steps": 300}))
+    one = run(dagger, tmp_path / "one")
+    with pytest.raises(Killed):
+        run(dagger, tmp_path / "other", killed_after(2))
+    assert same(run(dagger, tmp_path / "other"), one)
+    assert sum(row.human_steps for row in one.training)
+
+
 def test_other_settings_do_not_go_on_where_these_stopped(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(plan(), tmp_path, killed_after(2))
@@ -173,8 +185,21 @@ def test_other_settings_do_not_go_on_where_these_stopped(tmp_path: Path) -> None
         run(plan(), tmp_path)
 
 
+def test_a_crash_is_noted_and_forgotten_when_the_run_is_done_after_all(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(plan(method="bc"), tmp_path, killed_after(0))
+    assert read_crashes(tmp_path) == [
+        {"task": "tube_insertion", "method": "bc", "seed": 0, "error": "Killed: from outside"}
+    ]
+    with pytest.raises(DataRefused, match="no run of the benchmark is finished"):
+        read_runs(tmp_path)
+    done = run(plan(method="bc"), tmp_path)
+    assert read_crashes(tmp_path) == []
+    assert [same(found, done) for found in read_runs(tmp_path)] == [True]
+
+
 def test_what_does_not_exist_is_refused() -> None:
-    with pytest.raises(UsageError, match="choose among bc, hil_serl"):
+    with pytest.raises(UsageError, match="choose among bc, hg_dagger, hil_serl"):
         plan(method="magic")
     with pytest.raises(UsageError, match="negative"):
         plan(seed=-1)

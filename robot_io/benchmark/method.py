@@ -46,6 +46,7 @@ SMOKE = Schedule(
     steps=1_000, warm_up=300, evaluate_every=500, evaluation_episodes=5, test_episodes=10, checkpoint_every=500
 )
 """a run that shows that every part of it ran, and nothing else"""
+SCHEDULES: Mapping[str, Schedule] = {"table": Schedule(), "full": Schedule(steps=25_000), "smoke": SMOKE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

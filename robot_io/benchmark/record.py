@@ -3,6 +3,7 @@
     <run>/run.json              task, method, seed, every setting, versions, seconds          (sealed)
     <run>/training.parquet      one row an episode
     <run>/trials.parquet        one row a trial of the policy alone
+    <run>/crash.json            instead of all that: what ended a run that should not have ended
 
 The rows carry task, method and seed, so that those of many runs are one table. Everything printed is computed from
 them; nothing is kept that could be computed.
@@ -23,7 +24,7 @@ import polars as pl
 from episodes.workspace import atomic_write
 from models.sealed import read_sealed, write_sealed
 
-RUN, TRAINING, TRIALS = "run.json", "training.parquet", "trials.parquet"
+RUN, TRAINING, TRIALS, CRASH = "run.json", "training.parquet", "trials.parquet", "crash.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ class RunRecord:
             atomic_write(directory / name, buffer.getvalue())
         rest = {name: getattr(self, name) for name in ("task", "method", "seed", "config", "versions", "seconds")}
         write_sealed(directory / RUN, rest)
+        (directory / CRASH).unlink(missing_ok=True)
 
     def _frame(self, rows: Sequence[TrainingEpisode] | Sequence[Trial], kind: type) -> pl.DataFrame:
         columns = {"task": pl.String, "method": pl.String, "seed": pl.Int64} | _columns(kind)

@@ -15,24 +15,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from episodes.errors import UsageError
+from episodes.errors import RegraspError, UsageError
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace, writer_lock
 from models.dataset import StepData, load_step_data
+from models.sealed import write_sealed
 from robot_io.benchmark.bc import BehaviourCloning
 from robot_io.benchmark.evaluate import evaluate, failure_mode
+from robot_io.benchmark.hg_dagger import HgDagger
 from robot_io.benchmark.hil_serl import HilSerl
 from robot_io.benchmark.method import Method, Schedule, Start
 from robot_io.benchmark.progress import SoFar, forget_progress, load_progress, save_progress
-from robot_io.benchmark.record import RunRecord, TrainingEpisode, read_run, versions
+from robot_io.benchmark.record import CRASH, RunRecord, TrainingEpisode, read_run, versions
 from robot_io.collect import collect_session
 from robot_io.loop import EpisodeSummary, run_episode
 from robot_io.protocols import EpisodeEnd, RobotSpec, Step
 from robot_io.recorder import SessionRecorder, plain
 from robot_io.sim import ScriptedHuman, SimRobot, make_robot
 
-METHODS: Mapping[str, Callable[[Start], Method]] = {"bc": BehaviourCloning, "hil_serl": HilSerl}
+METHODS: Mapping[str, Callable[[Start], Method]] = {
+    "bc": BehaviourCloning,
+    "hg_dagger": HgDagger,
+    "hil_serl": HilSerl,
+}
 DEMONSTRATIONS, TRAINING = "demonstrations", "training"
 """the sessions of a run's workspace"""
 Tell = Callable[[SoFar], None]
@@ -56,15 +62,24 @@ class Plan:
 
 
 def run(plan: Plan, root: Path, tell: Tell | None = None) -> RunRecord:
-    """Do the run in the directory `root`, or what is missing of it, and return its record."""
+    """Do the run in the directory `root`, or what is missing of it, and return its record.
+
+    An error that Regrasp does not explain is a crash: noted beside the run, so that no table forgets it, and raised.
+    """
     done = read_run(root)
     if done is not None:
         return done
+    robot = make_robot(plan.task, cameras=())
     workspace = Workspace.open(root, create=True)
     with writer_lock(root / ".run.lock"):
-        robot = make_robot(plan.task, cameras=())
         try:
             return _Run(plan=plan, workspace=workspace, robot=robot, tell=tell).whole()
+        except RegraspError:
+            raise
+        except Exception as error:
+            which = {"task": plan.task, "method": plan.method, "seed": plan.seed}
+            write_sealed(root / CRASH, which | {"error": f"{type(error).__name__}: {error}"})
+            raise
         finally:
             robot.close()
 

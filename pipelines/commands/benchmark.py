@@ -1,0 +1,126 @@
+"""`benchmark`: methods that learn on the simulated robot with one scripted human, and what they reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import subcommand
+
+from pipelines.commands.show import print_json, print_rows
+
+if TYPE_CHECKING:
+    from robot_io.benchmark.record import RunRecord
+    from robot_io.benchmark.run import Plan
+
+TABLE_TASKS = ("tube_insertion", "ram_insertion")
+TABLE_METHODS = ("bc", "hil_serl")
+SHOWN = ("sr", "sr_lo", "sr_hi", "ir", "ir_lo", "ir_hi", "ir_online", "training_sr", "human_steps_per_episode")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Run methods on tasks. What is done already stays; what was killed goes on where it was."""
+
+    tasks: tuple[str, ...] = TABLE_TASKS
+    methods: tuple[str, ...] = TABLE_METHODS
+    seeds: tuple[int, ...] = (0, 1, 2)
+    smoke: bool = False
+    """a shortened schedule that shows that everything runs; apart from the others"""
+    full: bool = False
+    """25,000 steps instead of 12,000; apart from the others"""
+    workers: int = 2
+    """runs side by side, one thread each"""
+
+    def run(self, root: Path) -> int:
+        from episodes.errors import UsageError
+        from episodes.workspace import Workspace
+        from pipelines.benchmark import run_plans
+        from robot_io.benchmark.method import SCHEDULES
+        from robot_io.benchmark.run import Plan
+        from robot_io.sim import TASKS
+
+        if self.smoke and self.full:
+            raise UsageError("a run is smoke or full; give one of --smoke and --full")
+        if self.workers < 1:
+            raise UsageError(f"{self.workers} workers do nothing; give at least 1")
+        unknown = set(self.tasks) - set(TASKS)
+        if unknown:
+            raise UsageError(f"there is no task {sorted(unknown)[0]!r}; choose among {', '.join(sorted(TASKS))}")
+        name = _schedule(smoke=self.smoke, full=self.full)
+        plans = [
+            Plan(task=task, method=method, seed=seed, schedule=SCHEDULES[name])
+            for seed in self.seeds
+            for task in self.tasks
+            for method in self.methods
+        ]
+        Workspace.open(root, create=True)
+        failed: list[Plan] = []
+
+        def done(plan: Plan, what: RunRecord | Exception) -> None:
+            print(_line(plan, what), flush=True)
+            if isinstance(what, Exception):
+                failed.append(plan)
+
+        run_plans(root, name, plans, workers=self.workers, done=done)
+        print(f"{len(plans) - len(failed)} of {len(plans)} runs are done; next: regrasp benchmark table")
+        return 1 if failed else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Show what each method reached, with intervals."""
+
+    json: bool = False
+    """print JSON"""
+    smoke: bool = False
+    full: bool = False
+
+    def run(self, root: Path) -> int:
+        from robot_io.benchmark.table import read_crashes, read_runs, table
+
+        directory = root / "benchmark" / _schedule(smoke=self.smoke, full=self.full)
+        rows: dict[str, Any] = table(read_runs(directory))
+        crashed = read_crashes(directory)
+        if self.json:
+            print_json(rows | {"crashed": crashed})
+            return 0
+        for part in rows["tasks"], [{"task": "mean", **row} for row in rows["mean"]]:
+            print_rows([_shown(row) for row in part], empty="")
+            print()
+        for crash in crashed:
+            print("crashed: {task} {method} seed {seed}: {error}".format(**crash))
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Methods that learn in simulation, with the same human."""
+
+    verb: Annotated[Run, subcommand("run")] | Annotated[Table, subcommand("table")]
+
+    def run(self, root: Path) -> int:
+        return self.verb.run(root)
+
+
+def _schedule(*, smoke: bool, full: bool) -> str:
+    return "smoke" if smoke else "full" if full else "table"
+
+
+def _line(plan: Plan, what: RunRecord | Exception) -> str:
+    """One line for a run that ended."""
+    name = f"{plan.task} {plan.method} seed {plan.seed}"
+    if isinstance(what, Exception):
+        return f"{name}: failed: {type(what).__name__}: {what}"
+    last = [trial.success for trial in what.trials if trial.test]
+    steps = sum(row.steps for row in what.training)
+    human = sum(row.human_steps for row in what.training)
+    share = f", human {human} of {steps} steps" if steps else ""
+    return f"{name}: {sum(last)} of {len(last)} alone{share}, {what.seconds:.0f} s"
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The columns for people, rounded."""
+    numbers = {name: "-" if row.get(name) is None else f"{row[name]:.3g}" for name in SHOWN}
+    return {"task": row["task"], "method": row["method"], "seeds": len(row["seeds"]), **numbers}

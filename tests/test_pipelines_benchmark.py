@@ -1,0 +1,74 @@
+"""`regrasp benchmark`: runs side by side, the table of them, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.benchmark import run_directory, run_plans
+from pipelines.cli import main
+from robot_io.benchmark.method import Schedule
+from robot_io.benchmark.record import RunRecord
+from robot_io.benchmark.run import Plan
+
+SHORT = Schedule(steps=0, warm_up=0, demonstrations=1, evaluation_episodes=1, test_episodes=1)
+BC = Plan(task="tube_insertion", method="bc", seed=0, schedule=SHORT)
+NOWHERE = Plan(task="juggling", method="bc", seed=0, schedule=SHORT)
+
+
+def run(root: Path, *arguments: str) -> int:
+    return main(["benchmark", *arguments, "--root", str(root)])
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Plan, RunRecord | Exception]]:
+    root, told = tmp_path_factory.mktemp("benchmark"), {}
+    run_plans(root, "table", [BC, NOWHERE], workers=1, done=lambda plan, what: told.update({plan: what}))
+    return root, told
+
+
+def test_a_run_that_fails_does_not_stop_the_others(done: tuple[Path, dict[Plan, RunRecord | Exception]]) -> None:
+    root, told = done
+    assert isinstance(told[BC], RunRecord)
+    assert "no simulated task" in str(told[NOWHERE])
+    assert (run_directory(root, "table", BC) / "workspace.json").exists()
+    assert not run_directory(root, "table", NOWHERE).exists()
+
+
+def test_the_table_is_read_from_the_runs(
+    done: tuple[Path, dict[Plan, RunRecord | Exception]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, told = done
+    record = told[BC]
+    assert isinstance(record, RunRecord)
+    assert run(root, "table", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows["mean"][0]["method"] == "bc"
+    assert rows["mean"][0]["sr"] == sum(trial.success for trial in record.trials if trial.test)
+    assert rows["crashed"] == []
+    assert run(root, "table") == 0
+    assert "tube_insertion" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--tasks", "juggling"), "no task 'juggling'"),
+        (("run", "--methods", "magic"), "no method 'magic'"),
+        (("run", "--smoke", "--full"), "smoke or full"),
+        (("run", "--workers", "0"), "at least 1"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_runs(
+    arguments: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_run_there_is_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "table") == 3
+    assert "regrasp benchmark run" in capsys.readouterr().err
