@@ -94,7 +94,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="values/model",
-        code_version="2",
+        code_version="3",
         partition="task",
         about="The proxy value: how far the task is, learned from successes only, cross-fitted.",
         deps=("episodes/decided", "episodes/split"),

@@ -22,6 +22,8 @@ Flags = npt.NDArray[np.bool_]
 Runs = Sequence[tuple[int, int]]
 """ranges [start, stop) of one control mode without a pause, in order, covering the episode"""
 
+MAX_GAP_S = 0.5
+"""pause between two steps that no window crosses"""
 _SOURCES = tuple(int(source) for source in ActionSource)
 
 
@@ -62,7 +64,7 @@ def as_source(source: npt.ArrayLike, length: int | None = None) -> npt.NDArray[n
 
 
 def control_runs(
-    source: npt.ArrayLike | None, time_s: npt.ArrayLike | None = None, *, length: int, max_gap_s: float = 0.5
+    source: npt.ArrayLike | None, time_s: npt.ArrayLike | None = None, *, length: int, max_gap_s: float = MAX_GAP_S
 ) -> list[tuple[int, int]]:
     """Maximal ranges [start, stop) of one source without a pause longer than `max_gap_s`, in order; they cover (T,)."""
     cut = np.zeros(length, dtype=bool)

@@ -2,8 +2,9 @@
 
 It learns from hindsight labels of out-of-fold V (no person, no simulator): a failed episode is stuck from half a
 second after V last rose by .05, a taken-over one from there to the takeover, an unaided success never. W discounts V
-by it: W = V (1 - clip((r - r0) / (1 - r0), 0, 1)), with r0 the conformal threshold on successes, so that a harmless
-pause does not dent the curve.
+by it: W = V (1 - clip((r - r0) / (1 - r0), 0, 1)), with r0 what a share alpha of the steps of unaided
+successes exceed, so that a harmless pause does not dent the curve. (The peaks of successes would give an r0 that hides
+real failures: many a success was stuck before it freed itself.)
 """
 
 from __future__ import annotations

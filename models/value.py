@@ -42,7 +42,7 @@ class ValueConfig:
     proprio_noise: float = 0.05
     """Gaussian, in standard deviations, while training"""
     alpha: float = 0.1
-    """share of successes whose stall probability may pass the dead band of W"""
+    """share of the steps of unaided successes whose stall probability passes the dead band of W"""
     coverage: float = 0.9
     """share of out-of-fold success steps inside value_lo..value_hi"""
     seed: int = 0

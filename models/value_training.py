@@ -12,7 +12,6 @@ from torch import nn
 
 from episodes.errors import DataRefused
 from episodes.record import Array
-from models.conformal import conformal_threshold
 from models.dataset import TRAINED_SPLITS, Progress, StepData, check_alike
 from models.history import causal_median
 from models.networks import ProgressNet, seeded
@@ -149,9 +148,8 @@ def _calibrate(model: ValueModel, usable: Sequence[StepData], out_of_fold: Mappi
         for e, f in zip(usable, features, strict=True)
     ]
     clean = [i for i, e in enumerate(usable) if e.success and e.unaided]
-    peaks = np.array([stall[i].max() for i in clean])
-    threshold = conformal_threshold(peaks, model.config.alpha)
-    model.dead_band = float(min(threshold, 1.0))
+    calm = np.concatenate([stall[i] for i in clean] or [np.ones(1)])
+    model.dead_band = float(np.quantile(calm, 1 - model.config.alpha))
     residuals = np.concatenate([np.abs(oof[i] - progress_targets(len(oof[i]), True)) for i in clean] or [np.ones(1)])
     model.half_width = float(np.quantile(residuals, model.config.coverage))
 
