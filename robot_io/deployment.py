@@ -11,6 +11,7 @@ import numpy as np
 from episodes.errors import DataRefused, IntegrityError
 from episodes.record import ActionSource, Array
 from models.checkpoint import model_hash
+from models.curve import MAX_GAP_S
 from models.dataset import resized
 from models.intervention import InterventionModel
 from models.memory import RecoveryMemory, Retrieved
@@ -60,11 +61,15 @@ class ReleaseMonitor:
         self.threshold = trigger.early_threshold
         self._actions = intervention.action_size
         self._stream = MonitorStream(model, intervention, trigger, spec.proprio_names)
+        self._seen_s = 0.0
 
     def reset(self) -> None:
         self._stream.reset()
 
     def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision:
+        if observation.time_s - self._seen_s > MAX_GAP_S:
+            self._stream.reset()
+        self._seen_s = observation.time_s
         images = [resized(observation.images[name], self._image_px) for name in self.cameras]
         step = self._stream.update(
             observation.proprio,

@@ -144,6 +144,15 @@ def test_frames_of_another_size_are_brought_to_the_networks() -> None:
         ReleaseMonitor(model, intervention, fitted().trigger, SPEC)
 
 
+def test_a_pause_is_no_history(parts: dict[str, Path]) -> None:
+    monitor = load_deployment(parts, SPEC).monitor
+    for t in range(8):
+        monitor.update(seen(t), np.zeros(2), POLICY)
+    late = monitor.update(seen(13), np.zeros(2), POLICY)
+    monitor.reset()
+    assert monitor.update(seen(13), np.zeros(2), POLICY) == late
+
+
 def test_the_control_sees_the_same_values_and_acts_by_its_budget(parts: dict[str, Path]) -> None:
     real, budget = load_deployment(parts, SPEC), RecoveryBudget(rate=0.5, seed=1)
     budget.go_on(0, 0)
