@@ -1,8 +1,13 @@
-"""The simulated robot: a UR arm of primitives, tasks with real contact, and the scripted human."""
+"""The simulated robot: a UR arm of primitives, tasks with real contact, and the scripted human.
+
+Importing this registers the tasks with Gymnasium; `robot_io.sim.environments` is loaded by `gymnasium.make`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+
+import gymnasium
 
 from episodes.errors import UsageError
 from robot_io.sim.human import ScriptedHuman
@@ -12,13 +17,18 @@ from robot_io.sim.tasks.pick_eggplant import PickEggplant
 from robot_io.sim.tasks.ram_insertion import RamInsertion
 from robot_io.sim.tasks.tube_insertion import TubeInsertion
 
-TASKS: Mapping[str, Callable[[], SimTask]] = {
+TASKS: Mapping[str, type[SimTask]] = {
     "pick_eggplant": PickEggplant,
     "ram_insertion": RamInsertion,
     "tube_insertion": TubeInsertion,
 }
 
-__all__ = ["TASKS", "Privileged", "ScriptedHuman", "SimRobot", "make_robot"]
+ENVIRONMENTS: Mapping[str, str] = {slug: f"regrasp/{task.__name__}-v0" for slug, task in TASKS.items()}
+"""Gymnasium id of each task"""
+for _slug, _id in ENVIRONMENTS.items():
+    gymnasium.register(_id, entry_point="robot_io.sim.environments:TaskEnvironment", kwargs={"task": _slug})
+
+__all__ = ["ENVIRONMENTS", "TASKS", "Privileged", "ScriptedHuman", "SimRobot", "make_robot"]
 
 
 def make_robot(task: str, *, cameras: tuple[str, ...] = ("third",), image_px: int = 64) -> SimRobot:
