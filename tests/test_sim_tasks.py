@@ -99,3 +99,37 @@ def test_failure_modes_of_the_eggplant(eggplant: SimRobot) -> None:
         action[6] = 1.0
         eggplant.send(action)
     assert eggplant.privileged.failure == "wrong_grasp"
+
+
+@pytest.fixture(scope="module")
+def board() -> SimRobot:
+    return make_robot("wipe_whiteboard", cameras=())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_board_gets_clean_without_a_blow(board: SimRobot, seed: int) -> None:
+    board.reset(seed)
+    strongest, potential = 0.0, [board.privileged.phi]
+    while board.privileged.outcome is Outcome.UNKNOWN:
+        board.send(board.task.expert(board.arm))
+        potential.append(board.privileged.phi)
+        strongest = max(strongest, float(np.linalg.norm(board.observe().wrench[:3])))
+    assert board.privileged.outcome is Outcome.SUCCESS
+    assert strongest < 40.0
+    assert potential[0] < -1.0
+    assert potential[-1] > -0.1
+    assert np.diff(potential).min() > -board.task.phi_resolution
+
+
+def test_a_board_is_wiped_only_with_enough_force(board: SimRobot) -> None:
+    left = board.spec.proprio_names.index("priv/marks_left")
+    for press_m, wiped in ((0.0015, False), (0.010, True)):
+        board.reset(0)
+        for _ in range(60):
+            action = board.task.expert(board.arm)
+            above = -board.task._to_mark(board.arm)[2]  # type: ignore[attr-defined]
+            lead = (board.arm.target - board.arm.pose())[2]
+            action[2] = np.clip((-above - press_m - lead) / 0.03, -1, 1)
+            board.send(action)
+        assert (board.observe().proprio[left] < 1.0) == wiped
+        assert above < 0.001

@@ -16,11 +16,13 @@ from robot_io.sim.task import SimTask
 from robot_io.sim.tasks.pick_eggplant import PickEggplant
 from robot_io.sim.tasks.ram_insertion import RamInsertion
 from robot_io.sim.tasks.tube_insertion import TubeInsertion
+from robot_io.sim.tasks.wipe_whiteboard import WipeWhiteboard
 
 TASKS: Mapping[str, type[SimTask]] = {
     "pick_eggplant": PickEggplant,
     "ram_insertion": RamInsertion,
     "tube_insertion": TubeInsertion,
+    "wipe_whiteboard": WipeWhiteboard,
 }
 
 ENVIRONMENTS: Mapping[str, str] = {slug: f"regrasp/{task.__name__}-v0" for slug, task in TASKS.items()}

@@ -49,7 +49,7 @@ class Privileged:
     """What the simulator knows and no sensor tells. For scoring and for the scripted human, never for a model."""
 
     phi: float
-    """task potential, m; 0 is done"""
+    """task potential, in the task's unit (m, or a share); 0 is done"""
     phi_resolution: float
     stalled: bool
     """no progress for 1.0 s"""

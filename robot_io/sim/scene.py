@@ -74,8 +74,18 @@ LINKS = (
 )  # fmt: skip
 
 
-def cell_xml(objects: str, *, equality: str = "", third_view_deg: float = 30.0) -> str:
-    """The whole cell; `objects` goes into the world body, `equality` beside the gripper's own constraint."""
+def cell_xml(
+    objects: str,
+    *,
+    equality: str = "",
+    tool: str = "",
+    vertical_n_per_m: float = STIFFNESS_N_PER_M,
+    third_view_deg: float = 30.0,
+) -> str:
+    """The whole cell; `objects` goes into the world body, `equality` beside the gripper's own constraint.
+
+    `tool` is fixed to the hand; `vertical_n_per_m` is the stiffness along z.
+    """
     return f"""<mujoco model="regrasp">
 <compiler angle="radian" eulerseq="XYZ" autolimits="true"/>
 <option timestep="{PHYSICS_DT_S}" integrator="implicitfast" cone="elliptic" impratio="10"/>
@@ -100,12 +110,12 @@ def cell_xml(objects: str, *, equality: str = "", third_view_deg: float = 30.0) 
   <geom name="table" type="box" size=".5 .6 .02" pos=".5 0 -.02" material="table" conaffinity="5"/>
   <camera name="third" pos="1.0 0 .38" xyaxes="0 1 0 -.475 0 .881" fovy="{third_view_deg}"/>
   <site name="tool_down" euler="{pi} 0 0" size=".001"/>
-  {_arm()}
+  {_arm(tool)}
   {objects}
 </worldbody>
 <equality><joint joint1="finger_left" joint2="finger_right" solref=".004 1"/>{equality}</equality>
 <contact><exclude body1="finger_left" body2="finger_right"/></contact>
-<actuator>{_impedance()}
+<actuator>{_impedance(vertical_n_per_m)}
   <position name="gripper" joint="finger_left" kp="8000" kv="80" forcerange="-{GRIP_FORCE_N} {GRIP_FORCE_N}"
     ctrlrange="0 {OPENING_MAX_M}"/>
 </actuator>
@@ -113,8 +123,8 @@ def cell_xml(objects: str, *, equality: str = "", third_view_deg: float = 30.0) 
 </mujoco>"""
 
 
-def _arm() -> str:
-    tree = _gripper()
+def _arm(tool: str) -> str:
+    tree = _gripper(tool)
     for link in reversed(LINKS):
         tree = (
             f'<body name="{link.name}" pos="{link.pos}" euler="{link.euler}" gravcomp="1">'
@@ -126,14 +136,14 @@ def _arm() -> str:
     return f'<body name="base" euler="0 0 {pi}">{foot}{tree}</body>'
 
 
-def _gripper() -> str:
+def _gripper(tool: str) -> str:
     fingers = "".join(_finger(name, side) for name, side in (("finger_left", 1), ("finger_right", -1)))
     return f"""<body name="hand" gravcomp="1">
   <inertial mass=".8" pos="0 0 .06" diaginertia=".0015 .0015 .0006"/>
   <site name="flange" size=".001"/><site name="tool" pos="0 0 .165" size=".004"/>
   <geom class="arm" type="box" size=".06 .035 .045" pos="0 0 .05" rgba=".2 .2 .2 1"/>
   <camera name="wrist" pos="0 -.09 .02" euler="{pi - 0.35} 0 0" fovy="75"/>
-  {fingers}</body>"""
+  {fingers}{tool}</body>"""
 
 
 def _finger(name: str, side: int) -> str:
@@ -144,13 +154,14 @@ def _finger(name: str, side: int) -> str:
     <geom class="arm" type="box" size=".006 .012 .018" pos="{side * 0.006} 0 .018" rgba=".2 .2 .2 1"/></body>"""
 
 
-def _impedance() -> str:
+def _impedance(vertical_n_per_m: float) -> str:
     """Six actuators, x y z rx ry rz of the tool in the tool-down frame."""
     translation = (STIFFNESS_N_PER_M, DAMPING_N_S_PER_M, FORCE_LIMIT_N)
     rotation = (STIFFNESS_NM_PER_RAD, DAMPING_NM_S_PER_RAD, TORQUE_LIMIT_NM)
     lines = []
     for axis in range(6):
         stiffness, damping, limit = translation if axis < 3 else rotation
+        stiffness = vertical_n_per_m if axis == 2 else stiffness
         gear = " ".join("1" if i == axis else "0" for i in range(6))
         lines.append(
             f'<general site="tool" refsite="tool_down" gear="{gear}" gaintype="fixed" gainprm="{stiffness}" '

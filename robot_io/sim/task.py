@@ -19,7 +19,7 @@ class SimTask(Protocol):
     time_limit_s: float
     gripper_locked: bool
     phi_resolution: float
-    """smallest change of the potential that counts as progress, m"""
+    """smallest change of the potential that counts as progress, in its unit"""
     estimate_names: tuple[str, ...]
     """what an external pose tracker would say, each `priv/...`"""
     estimate_units: tuple[str, ...]
@@ -34,7 +34,7 @@ class SimTask(Protocol):
 
     def estimate(self, arm: Arm) -> Array: ...
     def potential(self, arm: Arm) -> float:
-        """Remaining work as a negative length, m: 0 is done, and a careful approach never lowers it."""
+        """Remaining work, negative, in m or as a share: 0 is done, and a careful approach never lowers it."""
         ...
 
     def succeeded(self, arm: Arm, force_n: float) -> bool: ...
