@@ -133,3 +133,34 @@ def test_a_board_is_wiped_only_with_enough_force(board: SimRobot) -> None:
             board.send(action)
         assert (board.observe().proprio[left] < 1.0) == wiped
         assert above < 0.001
+
+
+@pytest.fixture(scope="module")
+def towel() -> SimRobot:
+    return make_robot("fold_towel", cameras=())
+
+
+def test_the_towel_gets_folded_and_let_go(towel: SimRobot) -> None:
+    potential, _ = expert_run(towel, 0)
+    assert towel.privileged.outcome is Outcome.SUCCESS
+    assert potential[0] < -0.25
+    assert potential[-1] > -0.045
+    assert np.diff(potential).min() > -towel.task.phi_resolution
+
+
+def test_a_jaw_holds_the_cloth_only_where_it_closes_on_it(towel: SimRobot) -> None:
+    pinched = towel.spec.proprio_names.index("priv/pinched")
+    towel.reset(1)
+    for _ in range(4):
+        towel.send(np.array([0, 0, 0, 0, 0, 0, -1.0]))
+    assert towel.observe().proprio[pinched] == 0.0
+    while towel.observe().proprio[pinched] == 0.0:
+        towel.send(towel.task.expert(towel.arm))
+    for _ in range(12):
+        towel.send(np.array([0, 0, 0.7, 0, 0, 0, -1.0]))
+    assert towel.task.carried(towel.arm)
+    assert abs(towel.task.estimate(towel.arm)[5]) < 0.03
+    for _ in range(10):
+        towel.send(np.array([0, 0, 0, 0, 0, 0, 1.0]))
+    assert towel.observe().proprio[pinched] == 0.0
+    assert towel.task.estimate(towel.arm)[5] < -0.05

@@ -13,12 +13,14 @@ from episodes.errors import UsageError
 from robot_io.sim.human import ScriptedHuman
 from robot_io.sim.robot import Privileged, SimRobot
 from robot_io.sim.task import SimTask
+from robot_io.sim.tasks.fold_towel import FoldTowel
 from robot_io.sim.tasks.pick_eggplant import PickEggplant
 from robot_io.sim.tasks.ram_insertion import RamInsertion
 from robot_io.sim.tasks.tube_insertion import TubeInsertion
 from robot_io.sim.tasks.wipe_whiteboard import WipeWhiteboard
 
 TASKS: Mapping[str, type[SimTask]] = {
+    "fold_towel": FoldTowel,
     "pick_eggplant": PickEggplant,
     "ram_insertion": RamInsertion,
     "tube_insertion": TubeInsertion,

@@ -5,7 +5,8 @@ radians). An action in [-1, 1] moves the *target*, never the arm itself. The tar
 at most the push limit L (reference limiting, as in HIL-SERL), so a static push is at most KP * L per axis, and it
 stays inside a pose box, orientation included.
 
-The policy runs at 10 Hz over 500 Hz physics; the target moves in `TARGET_PIECES` equal pieces, each one C call.
+The policy runs at 10 Hz over 500 Hz physics, 200 Hz with cloth; the target moves in `TARGET_PIECES` equal pieces,
+each one C call.
 """
 
 from __future__ import annotations
@@ -21,13 +22,12 @@ import numpy as np
 
 from episodes.errors import DeviceError
 from episodes.record import Array
-from robot_io.sim.scene import OPENING_MAX_M, PHYSICS_DT_S
+from robot_io.sim.scene import OPENING_MAX_M
 
 FPS_HZ = 10.0
 ACTION_STEP = np.array([0.015] * 3 + [0.08] * 3)
 """metres and radians that a full action moves the target in one step"""
 TARGET_PIECES = 5
-PIECE_STEPS = round(1.0 / FPS_HZ / PHYSICS_DT_S / TARGET_PIECES)
 ROTATION_LEAD_RAD = 0.06
 TO_BASE = np.array([1.0, -1.0, -1.0, 1.0, -1.0, -1.0])
 """tool-down axes to base axes: half a turn about x"""
@@ -63,6 +63,7 @@ class Arm:
         self._tool = self.model.site("tool").id
         self._flange = self.model.site("flange").id
         self._low, self._high = np.array(limits.low), np.array(limits.high)
+        self._piece_steps = round(1.0 / FPS_HZ / TARGET_PIECES / self.model.opt.timestep)
         self._lead = np.array([limits.push_limit_m] * 3 + [ROTATION_LEAD_RAD] * 3)
 
     def pose(self) -> Array:
@@ -141,7 +142,7 @@ class Arm:
         self.opening_m = self.data.ctrl[6] = opening_m
         for piece in range(1, TARGET_PIECES + 1):
             self.data.ctrl[:6] = TO_BASE * (before + (self.target - before) * piece / TARGET_PIECES)
-            mujoco.mj_step(self.model, self.data, nstep=PIECE_STEPS)
+            mujoco.mj_step(self.model, self.data, nstep=self._piece_steps)
             react(self)
         self._check()
 

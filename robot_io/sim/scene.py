@@ -46,6 +46,26 @@ class Link:
     shape: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Physics:
+    """How the cell is integrated, and the table that suits it."""
+
+    dt_s: float = PHYSICS_DT_S
+    solver: str = 'integrator="implicitfast"'
+    memory: str = "20M"
+    """for contacts and constraints"""
+    table: str = 'type="box" size=".5 .6 .02" pos=".5 0 -.02" conaffinity="5"'
+
+
+RIGID = Physics()
+CLOTH = Physics(
+    dt_s=0.005,
+    solver='integrator="discrete" iterations="30" tolerance="1e-6"',
+    memory="60M",
+    table='type="plane" size=".5 .6 .02" pos=".5 0 0" conaffinity="13"',
+)
+"""flex cloth: implicit in its own stiffness, so that longer steps stand; on a plane it has a fifth of the contacts"""
+
 LINKS = (
     Link(
         "shoulder", "0 0 .1625", "0 0 0", 3.761, "0 -.00193 -.02561", ".0070 .0065 .0066", 0.15,
@@ -81,6 +101,7 @@ def cell_xml(
     tool: str = "",
     vertical_n_per_m: float = STIFFNESS_N_PER_M,
     third_view_deg: float = 30.0,
+    physics: Physics = RIGID,
 ) -> str:
     """The whole cell; `objects` goes into the world body, `equality` beside the gripper's own constraint.
 
@@ -88,8 +109,8 @@ def cell_xml(
     """
     return f"""<mujoco model="regrasp">
 <compiler angle="radian" eulerseq="XYZ" autolimits="true"/>
-<option timestep="{PHYSICS_DT_S}" integrator="implicitfast" cone="elliptic" impratio="10"/>
-<size memory="20M"/>
+<option timestep="{physics.dt_s}" {physics.solver} cone="elliptic" impratio="10"/>
+<size memory="{physics.memory}"/>
 <visual>
   <global offwidth="640" offheight="480"/><map znear=".01"/>
   <quality shadowsize="0" offsamples="0" numslices="12" numstacks="8" numquads="2"/>
@@ -107,7 +128,7 @@ def cell_xml(
 <worldbody>
   <light pos=".3 0 2" dir="0 0 -1" diffuse=".8 .8 .8"/>
   <light pos="1.5 -1 1.5" dir="-1 .7 -1" diffuse=".3 .3 .3"/>
-  <geom name="table" type="box" size=".5 .6 .02" pos=".5 0 -.02" material="table" conaffinity="5"/>
+  <geom name="table" {physics.table} material="table"/>
   <camera name="third" pos="1.0 0 .38" xyaxes="0 1 0 -.475 0 .881" fovy="{third_view_deg}"/>
   <site name="tool_down" euler="{pi} 0 0" size=".001"/>
   {_arm(tool)}
