@@ -105,8 +105,7 @@ class Demo:
         releases = self._released() or self._prepare()
         loops = {task: self._loop(task, releases[task]) for task in self.plan.tasks}
         with self._stage("closed loop"), self._bar("closed loop") as on_count:
-            asked = {"workers": self.workers, "on_count": on_count, "on_stop": self.console.print}
-            arms = {task: loop.run(**asked) for task, loop in loops.items()}
+            arms = {task: loop.run(workers=self.workers, on_count=on_count) for task, loop in loops.items()}
         with self._stage("returned session"):
             sessions = [loop.session(arm) for loop in loops.values() for arm in ARMS]
             self._judge([session for session in sessions if not self._is_judged(session)])
@@ -167,7 +166,7 @@ class Demo:
         self._run("rollouts", jobs)
 
     def _job(self, task: str, session: str, seeds: range, **rest: Any) -> SessionJob:
-        defaults: dict[str, Any] = {"human": "watching"}
+        defaults: dict[str, Any] = {"human": "watching", "attended": False}
         return SessionJob(
             root=self.workspace.root,
             session=session,
@@ -179,7 +178,10 @@ class Demo:
 
     def _run(self, what: str, jobs: list[SessionJob]) -> None:
         with self._bar(what) as on_count:
-            run_sessions(jobs, workers=self.workers, on_count=on_count, on_stop=self.console.print)
+            summaries = run_sessions(jobs, workers=self.workers, on_count=on_count)
+        stopped = sum(bool(summary.fault) for session in summaries for summary in session)
+        if stopped:
+            self.console.print(f"{stopped} episodes ended in a safety stop and are kept as failures")
 
     def _materialize(self, *targets: str, **scope: Any) -> None:
         show = self.console.is_terminal

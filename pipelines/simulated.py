@@ -58,6 +58,8 @@ class SessionJob:
     """recoveries of the random trigger for each step of the policy"""
     live: bool = False
     human_seed: int = 1
+    attended: bool = True
+    """a safety stop ends the session, because somebody has to look after the cell first"""
 
 
 def run_session(job: SessionJob) -> list[EpisodeSummary]:
@@ -94,6 +96,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             collected_by={"release": job.release, "arm": job.arm} if job.release else None,
             live=LiveWriter(job.root, job.session) if job.live else None,
             on_episode=partial(_count, budget) if budget else None,
+            attended=job.attended,
         )
     finally:
         robot.close()
@@ -144,33 +147,9 @@ OnCount = Callable[[int, int], None]
 
 
 def run_sessions(
-    jobs: Sequence[SessionJob],
-    *,
-    workers: int,
-    on_count: OnCount | None = None,
-    on_stop: Callable[[str], None] | None = None,
+    jobs: Sequence[SessionJob], *, workers: int, on_count: OnCount | None = None
 ) -> list[list[EpisodeSummary]]:
-    """All jobs, `workers` at a time.
-
-    A safety stop ends its session, and `SafetyStop` is raised once the other robots are done. With `on_stop` it is
-    told instead and the session goes on with the next seed: nobody has to look after a simulated cell.
-    """
-    results: dict[str, list[EpisodeSummary]] = {job.session: [] for job in jobs}
-    todo = list(jobs)
-    while todo:
-        made = dict(zip((job.session for job in todo), _side_by_side(todo, workers, on_count), strict=True))
-        for session, summaries in made.items():
-            results[session] += summaries
-        todo = [job for job in todo if made[job.session] and made[job.session][-1].fault]
-        for job in todo:
-            last = made[job.session][-1]
-            if on_stop is None or last.episode_id is None:
-                raise SafetyStop(stopped(job.session, last))
-            on_stop(stopped(job.session, last))
-    return [results[job.session] for job in jobs]
-
-
-def _side_by_side(jobs: Sequence[SessionJob], workers: int, on_count: OnCount | None) -> list[list[EpisodeSummary]]:
+    """All jobs, `workers` at a time. `SafetyStop` names the episode that ended a session, once all robots are done."""
     total = sum(len(job.seeds) for job in jobs)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(run_session, job) for job in jobs]
@@ -179,7 +158,12 @@ def _side_by_side(jobs: Sequence[SessionJob], workers: int, on_count: OnCount | 
             _, pending = wait(pending, timeout=POLL_S, return_when=FIRST_EXCEPTION)
             if on_count is not None:
                 on_count(_recorded(jobs), total)
-        return [future.result() for future in futures]
+        results = [future.result() for future in futures]
+    for job, summaries in zip(jobs, results, strict=True):
+        last = summaries[-1] if summaries else None
+        if last is not None and last.fault and (job.attended or last.episode_id is None):
+            raise SafetyStop(stopped(job.session, last))
+    return results
 
 
 def stopped(session: str, last: EpisodeSummary) -> str:

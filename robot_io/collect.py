@@ -87,10 +87,12 @@ def collect_session(
     collected_by: Mapping[str, Any] | None = None,
     live: Live | None = None,
     on_episode: Callable[[EpisodeSummary], None] | None = None,
+    attended: bool = True,
 ) -> list[EpisodeSummary]:
     """Record one episode for each seed that the session lacks and return their summaries in order.
 
-    After a safety stop the session is over: that episode is kept, its summary is the last and names the `fault`.
+    After a safety stop an attended session is over: that episode is kept, its summary is the last and names the
+    `fault`. Where nobody has to look after the cell it goes on with the next seed, unless no step was possible.
     """
     done = recorded_seeds(EpisodeStore(workspace.root), session)
     watched = WatchedRobot(robot)
@@ -116,7 +118,7 @@ def collect_session(
             summaries.append(summary)
             if on_episode is not None:
                 on_episode(summary)
-            if summary.fault:
+            if summary.fault and (attended or summary.episode_id is None):
                 break
     return summaries
 
