@@ -26,7 +26,7 @@ PINCH_M = 0.022
 PINCHED = 3
 """vertices that a pinch holds at most"""
 JAW_CLOSED_M = 0.0125
-JAW_OPEN_M = 0.010
+JAW_OPEN_M = 0.025
 
 FOLDED_M = 0.045
 FLAT_M = 0.050
@@ -45,7 +45,11 @@ ARC = 0.85
 """height of the way over, in half its length"""
 STRIDE = 0.05
 """share of the half circle that the expert aims ahead"""
-LAID_M = 0.012
+LAID_M = 0.022
+LOW_M = 0.045
+"""the expert lets go this near and this low: a towel need not be pressed onto the table"""
+LET_GO = 0.6
+"""by how much it opens in one step, of the command's range of 2"""
 NEAR_M = 0.03
 OPEN, CLOSED, AJAR = 1.0, -1.0, 0.2
 
@@ -66,10 +70,9 @@ class FoldTowel:
     estimate_names: tuple[str, ...] = (
         *(f"priv/{point}_d{a}" for point in ("left", "middle", "right") for a in "xyz"),
         *(f"priv/{point}_fold_d{a}" for point in ("left", "middle", "right") for a in "xyz"),
-        "priv/pinched",
     )
-    estimate_units: tuple[str, ...] = (*["m"] * 18, "0..1")
-    estimate_noise: tuple[float, ...] = (*[0.003] * 18, 0.0)
+    estimate_units: tuple[str, ...] = ("m",) * 18
+    estimate_noise: tuple[float, ...] = (0.003,) * 18
 
     def scene_xml(self) -> str:
         """The cloth on the table, and for each vertex a constraint that a pinch switches on."""
@@ -107,15 +110,14 @@ class FoldTowel:
         """A jaw that has closed on the cloth pinches it, and lets go when it opens."""
         if self._held and arm.opening_m > JAW_OPEN_M:
             self._hold(arm, [])
-        elif not self._held and arm.opening_m < JAW_OPEN_M and arm.jaw_m() < JAW_CLOSED_M:
+        elif not self._held and arm.opening_m < JAW_CLOSED_M and arm.jaw_m() < JAW_CLOSED_M:
             self._hold(arm, _within_jaw(arm))
 
     def estimate(self, arm: Arm) -> Array:
-        """(19,) from the tool to three points of the edge, from each to where it belongs, and whether it is held."""
+        """(18,) from the tool to three points of the edge, and from each to where it belongs."""
         cloth, points = _cloth(arm), [0, VERTICES // 2, VERTICES - 1]
         edge, goal = cloth[points, 0], cloth[points, -1]
-        ways = [(edge - arm.position()).ravel(), (goal - edge).ravel()]
-        return np.concatenate([*ways, [float(bool(self._held))]])
+        return np.concatenate([(edge - arm.position()).ravel(), (goal - edge).ravel()])
 
     def potential(self, arm: Arm) -> float:
         """-(mean distance between the edges + what an empty jaw still has to reach), m."""
@@ -164,8 +166,8 @@ class FoldTowel:
         row = round(float(np.mean([i // VERTICES for i in self._held])))
         way = (_cloth(arm)[row, -1] - arm.position())[:2]
         left = float(np.hypot(*way))
-        if left < LAID_M and arm.position()[2] < LAY_HEIGHT_M + LAID_M:
-            return _go(arm, np.zeros(3), AJAR)
+        if left < LAID_M and arm.position()[2] < LOW_M:
+            return _go(arm, np.zeros(3), min(2.0 * arm.jaw_m() / OPENING_MAX_M - 1.0 + LET_GO, OPEN))
         radius = SIDE_M / 2
         angle = min(np.arccos(np.clip(left / radius - 1.0, -1.0, 1.0)) + pi * STRIDE, pi)
         ahead = radius * (1.0 + cos(angle))
