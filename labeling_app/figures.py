@@ -61,7 +61,7 @@ def curves_figure(
         rows.append(Row("label", STRIP_PX, _label_bars(labels, selected), range=(-0.5, 0.5)))
     if source is not None:
         rows.append(Row("source", STRIP_PX, _source_bars(source), range=(-0.5, 0.5)))
-    shapes = [_span("y2", start, stop, faded(TRIGGER, 0.18)) for start, stop in _fired(triggers)]
+    shapes = _alarm_spans(triggers)
     if draft is not None:
         dotted = {"color": DRAFT, "width": 1.5, "dash": "dot"}
         shapes += [_span(axis, *draft, faded(DRAFT, 0.12), line=dotted) for axis in ("y", "y2")]
@@ -93,6 +93,10 @@ def pair_figure(query: pl.DataFrame | None, goal: pl.DataFrame | None, query_t: 
             traces += [_line(name, values, colour=colour), {**dot, "x": [at], "y": [values[at]], "hoverinfo": "skip"}]
     length = max((len(curve) for curve in (query, goal) if curve is not None), default=1)
     return _figure([Row("value", 180, traces, range=(-0.05, 1.08))], length)
+
+
+ALARMS = {"early_trigger": 0.12, "trigger": 0.18}
+"""how deep the risk row is shaded where each alarm is on; the early one is what starts a recovery"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +189,22 @@ def _risk_traces(curves: pl.DataFrame, triggers: pl.DataFrame | None) -> list[Tr
     risk = _line("risk R", curves["risk"].to_numpy(), colour=RISK, width=1.6)
     if triggers is None or triggers.is_empty():
         return [risk]
-    block = {"size": 11, "symbol": "square", "color": faded(TRIGGER, 0.4)}
-    return [risk, {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": block, "name": "trigger"}]
+    blocks = {
+        name: {"size": 11, "symbol": "square", "color": faded(TRIGGER, 0.2 + shade)} for name, shade in ALARMS.items()
+    }
+    empty = {"type": "scatter", "mode": "markers", "x": [None], "y": [None]}
+    return [risk, *({**empty, "marker": block, "name": name.replace("_", " ")} for name, block in blocks.items())]
 
 
-def _fired(triggers: pl.DataFrame | None) -> list[tuple[int, int]]:
+def _alarm_spans(triggers: pl.DataFrame | None) -> list[Trace]:
     if triggers is None or triggers.is_empty():
         return []
-    return [(start, stop) for value, start, stop in runs(triggers["trigger"].to_numpy().astype(np.int8)) if value]
+    return [
+        _span("y2", start, stop, faded(TRIGGER, shade))
+        for name, shade in ALARMS.items()
+        for fired, start, stop in runs(triggers[name].to_numpy().astype(np.int8))
+        if fired
+    ]
 
 
 def _span(axis: str, start: int, stop: int, colour: str, **more: Any) -> Trace:

@@ -103,6 +103,7 @@ def _curves(root: Path, ids: list[str]) -> None:
             trigger_logit=pl.col("risk") * 40 - 1,
             trigger=pl.col("stall_probability") > 0.5,
             threshold=pl.lit(0.5),
+            early_trigger=pl.col("stall_probability") > 0.3,
         )
         directory = root / "derived/triggers/curves" / session
         directory.mkdir(parents=True)

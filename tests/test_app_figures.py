@@ -75,9 +75,12 @@ def test_strips_have_the_exact_edges() -> None:
 def test_triggers_are_marked_where_they_fired() -> None:
     fired = np.zeros(STEPS, bool)
     fired[[3, 4, 5, 9]] = True
-    figure = curves_figure(curve(), None, cursor=0, triggers=pl.DataFrame({"trigger": fired}))
+    early = fired.copy()
+    early[:3] = True
+    figure = curves_figure(curve(), None, cursor=0, triggers=pl.DataFrame({"trigger": fired, "early_trigger": early}))
     boxes = [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"]
-    assert boxes == [(2.5, 5.5), (8.5, 9.5)]
+    assert boxes == [(-0.5, 5.5), (8.5, 9.5), (2.5, 5.5), (8.5, 9.5)]
+    assert {"early trigger", "trigger"} <= {trace.name for trace in figure.data}
 
 
 def test_a_long_episode_stays_small_to_send() -> None:
