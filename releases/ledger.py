@@ -1,9 +1,10 @@
 """Which release runs where: `<root>/releases/ledger.jsonl`, one line for every move of an alias, hash-chained.
 
 An alias is the champion of one task on one robot profile. Every entry holds the hash of the one before it and its own;
-a line that is changed, dropped from the middle or put in is `IntegrityError`. The profile `sim` is free; on any other
-only a person promotes: software that promotes its own work to a real arm is refused. Every entry carries the head that
-the audit log had then, so that a lost tail of the log shows.
+a line that is changed, dropped from the middle or put in is `IntegrityError`. A release is promoted where its figures
+meet their bounds (`gates`), or despite them for a reason that the entry keeps. Software promotes to the profile `sim`;
+on any other only a person does: software that promotes its own work to a real arm is refused. Every entry carries the
+head that the audit log had then, so that a lost tail of the log shows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from episodes.errors import DataRefused, GateNotMet, IntegrityError, UsageError
 from episodes.slug import check_slug
 from episodes.workspace import Workspace, atomic_write, writer_lock
 from releases.bundle import Release, open_release
+from releases.gates import judge_figures, told_unmet
 from releases.manifest import canonical
 
 SIMULATION = "sim"
@@ -61,12 +63,19 @@ class Move(BaseModel):
 
 
 def promote(
-    root: str | os.PathLike[str], version: str, profile: str, *, by: str, evidence: Mapping[str, Any] | None = None
+    root: str | os.PathLike[str],
+    version: str,
+    profile: str,
+    *,
+    by: str,
+    despite: str = "",
+    evidence: Mapping[str, Any] | None = None,
 ) -> Move:
-    """Make a release the champion of its task on a robot profile; it is verified first.
+    """Make a release the champion of its task on a robot profile; its bytes and its held-out figures are judged first.
 
-    `evidence` says why (gate results, intervals); the audit log's head is added to it. Raises
-    `GateNotMet` where the profile is a real robot's and `by` is not a person.
+    `despite` is the reason to promote one whose figures do not meet their bounds; it goes into the entry's `evidence`
+    with what is unmet, and so does the audit log's head. Raises `GateNotMet` where a figure does not meet its bound and
+    there is no such reason, and where the profile is a real robot's and `by` is not a person.
     """
     check_slug("robot profile", profile)
     release = open_release(root, version)
@@ -75,8 +84,20 @@ def promote(
             f"release {release.directory.name} stays off profile {profile}: no person promoted it; "
             "give your own name with --by"
         )
+    accepted = _accepted(release, profile, despite.strip())
     with _writing(root):
-        return _append(root, "promote", release, profile, by, evidence)
+        return _append(root, "promote", release, profile, by, {**(evidence or {}), **accepted})
+
+
+def _accepted(release: Release, profile: str, despite: str) -> dict[str, Any]:
+    """What the ledger says of unmet gates and why they were passed over; {} where all are met."""
+    unmet = told_unmet(judge_figures(release))
+    if unmet and not despite:
+        raise GateNotMet(
+            f"release {release.directory.name} stays off profile {profile}: {'; '.join(unmet)}; "
+            "build one that meets them, or say why this one is good enough with --despite REASON"
+        )
+    return {"unmet": unmet, "despite": despite} if unmet else {}
 
 
 def rollback(

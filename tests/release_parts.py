@@ -15,6 +15,12 @@ from episodes.workspace import Workspace
 from releases.bundle import Release, build
 from releases.gates import RobotProfile
 
+FIGURE = {"value": 0.9, "lo": 0.8, "hi": 1.0, "n": 20}
+FIGURES = {
+    "value": {"voc_nominal": FIGURE, "success_auroc": FIGURE},
+    "trigger": {"failures_flagged": FIGURE, "successes_alarmed": {"value": 0.1, "lo": 0.0, "hi": 0.2, "n": 10}},
+}
+"""of held-out episodes; they meet every gate"""
 CREATED = "2026-11-20T12:00:00+00:00"
 
 
@@ -46,11 +52,12 @@ def make_parts(directory: Path, *, scale: float = 1.0) -> dict[str, Path]:
 
 
 def make_release(root: Path, parts: dict[str, Path], **changes: Any) -> Release:
+    """A release whose figures are good."""
     Workspace.open(root, create=True)
     given: dict[str, Any] = {
         "parts": parts,
         "parents": {"data_versions": {"values/model": "v1"}, "label_freeze": "demo", "value_model": "abc"},
-        "evaluation": {"value": {"voc": 0.97, "n": 20}, "trigger": None},
+        "evaluation": {"held_out": FIGURES, "value": {"voc": 0.97, "n": 20}, "trigger": None},
         "features": features_of(fake_spec()),
         "by": "ada",
         "created": CREATED,

@@ -222,32 +222,37 @@ def test_releases_are_listed_promoted_and_rolled_back(root: Path, capsys: pytest
     assert run(root, "release", "verify", "0" * 16) == 2
 
 
+def test_what_the_gates_refuse_is_promoted_only_for_a_reason(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = make_release(root, make_parts(root / "bare"), evaluation={}).version
+    assert run(root, "release", "promote", bare, "--by", "ann") == 4
+    error = capsys.readouterr().err
+    assert "AUROC of W (found undefined, asked for at least 0.8)" in error
+    assert "--despite REASON" in error
+    assert run(root, "release", "promote", bare, "--by", "ann", "--despite", "to be looked at") == 0
+    assert "because: to be looked at" in capsys.readouterr().out
+
+
 def test_the_gates_of_a_profile_are_told_one_by_one(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from robot_io.sim import make_robot
 
-    figure = {"value": 0.9, "lo": 0.8, "hi": 1.0, "n": 9}
-    held_out = {
-        "value": {"voc_nominal": figure, "success_auroc": figure},
-        "trigger": {"failures_flagged": figure, "successes_alarmed": {**figure, "value": 0.1}},
-    }
     robot = make_robot(TUBE, cameras=(), image_px=128)
-    given = {"evaluation": {"held_out": held_out}, "features": features_of(robot.spec)}
-    good = make_release(root, make_parts(root / "good"), **given).version
+    good = make_release(root, make_parts(root / "good"), features=features_of(robot.spec)).version
     assert run(root, "release", "gate", good, "--json") == 0
     rows = {row["gate"]: row for row in json.loads(capsys.readouterr().out)}
     assert all(row["passed"] for row in rows.values())
     assert rows["failures flagged"] == {
         "gate": "failures flagged",
         "passed": True,
-        "found": "0.9 [0.8, 1] n 9",
+        "found": "0.9 [0.8, 1] n 20",
         "bound": "at least 0.8",
     }
     assert run(root, "release", "gate", good, "--profile", "ur5e") == 4
     captured = capsys.readouterr()
     assert captured.out.count("passed") == 6, "five gates and the column's name"
+    assert "whole 95 % interval lies on the wrong side" in captured.out
     assert "FAILED  nothing describes this profile" in captured.out
     assert captured.err.count("\n") == 1
-    bare = make_release(root, make_parts(root / "bare")).version
+    bare = make_release(root, make_parts(root / "bare"), evaluation={}).version
     assert run(root, "release", "gate", bare) == 4
     assert "VOC of V, nominal successes (found undefined, asked for at least 0.82)" in capsys.readouterr().err
     assert run(root, "release", "diff", good, bare, "--json") == 0

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from release_parts import make_parts, make_release
+from release_parts import FIGURES, make_parts, make_release
 from safetensors.numpy import save_file
 
 from releases.difference import ABSENT, difference
@@ -27,7 +27,7 @@ def test_models_configs_parents_and_figures_are_told_apart(tmp_path: Path) -> No
         tmp_path / "root",
         parts,
         parents={"data_versions": {"values/model": "v2"}, "label_freeze": "demo", "value_model": "abc"},
-        evaluation={"value": {"voc": 0.9, "n": 20}, "trigger": None},
+        evaluation={"held_out": FIGURES, "value": {"voc": 0.9, "n": 20}, "trigger": None},
     )
     found = {each.name: (each.first, each.second) for each in difference(first, second)}
     assert set(found) == {

@@ -1,4 +1,4 @@
-"""Gates: a release runs only where every name, unit and rate is what its models were made with."""
+"""Gates: a release runs only where its held-out figures and every name, unit and rate are what they must be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robot_fakes import NAMES, PROPRIO, fake_spec
 
 from episodes.errors import GateNotMet, IntegrityError
 from releases.bundle import Release
-from releases.gates import check, judge, require
+from releases.gates import check, judge, judge_figures, require
 
 
 @pytest.fixture
@@ -67,8 +67,10 @@ GOOD: dict[str, Any] = {
 }
 
 
-def changed(part: str, figure: str, value: float | None) -> dict[str, Any]:
-    return {**GOOD, part: {**GOOD[part], figure: {"value": value, "lo": None, "hi": None, "n": 7}}}
+def changed(
+    part: str, figure: str, value: float | None, lo: float | None = None, hi: float | None = None
+) -> dict[str, Any]:
+    return {**GOOD, part: {**GOOD[part], figure: {"value": value, "lo": lo, "hi": hi, "n": 7}}}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,12 @@ def changed(part: str, figure: str, value: float | None) -> dict[str, Any]:
         (changed("trigger", "failures_flagged", 0.79), ["failures flagged"]),
         (changed("trigger", "successes_alarmed", 0.26), ["successes alarmed"]),
         (changed("trigger", "successes_alarmed", None), ["successes alarmed"]),
+        (changed("trigger", "successes_alarmed", None, 0.0, 1.0), ["successes alarmed"]),
+        (changed("trigger", "successes_alarmed", 0.4, 0.25, 0.6), []),
+        (changed("trigger", "successes_alarmed", 0.4, 0.26, 0.6), ["successes alarmed"]),
+        (changed("value", "success_auroc", 0.7, 0.5, 0.8), []),
+        (changed("value", "success_auroc", 0.7, 0.5, 0.79), ["AUROC of W"]),
+        (changed("value", "voc_nominal", 0.0, 0.0, 0.0), ["VOC of V, nominal successes"]),
         ({"value": GOOD["value"]}, ["failures flagged", "successes alarmed"]),
     ],
 )
@@ -89,13 +97,15 @@ def test_a_release_is_held_to_its_held_out_figures(tmp_path: Path, held_out: dic
     results = judge(release, fake_spec())
     assert [result.name for result in results if not result.met] == unmet
     assert {result.name for result in check(release, fake_spec())} < {result.name for result in results}
+    assert judge_figures(release) == results[:5]
     if not unmet:
         require(results)
         assert results[1].found == "0.97 [0.9, 1] n 20"
         assert results[1].bound == "at least 0.82"
 
 
-def test_a_release_without_figures_or_robot_meets_no_gate_of_them(release: Release) -> None:
+def test_a_release_without_figures_or_robot_meets_no_gate_of_them(tmp_path: Path) -> None:
+    release = make_release(tmp_path / "root", make_parts(tmp_path / "models"), evaluation={})
     unmet = [result for result in judge(release, None) if not result.met]
     assert len(unmet) == 5
     assert {result.found for result in unmet} == {"undefined", "nothing describes this profile"}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from release_parts import make_parts, make_release
+from release_parts import FIGURES, make_parts, make_release
 
 from audits.log import AuditLog
 from episodes.errors import DataRefused, GateNotMet, IntegrityError, UsageError
@@ -61,6 +61,30 @@ def test_every_move_carries_the_head_of_the_audit_log_whoever_makes_it(
     rollback(root, "sim", TASK, by="ada", evidence={"audit_head": "forged"})
     assert [move.evidence.get("audit_head") for move in history(root)] == [None, first, list(log.head())]
     assert history(root)[1].evidence["sr"] == 0.9
+
+
+def test_a_release_with_a_bad_figure_is_promoted_only_despite_it_and_the_ledger_says_why(
+    root: Path, tmp_path: Path
+) -> None:
+    bad = {
+        **FIGURES,
+        "trigger": {**FIGURES["trigger"], "failures_flagged": {"value": 0.5, "lo": 0.3, "hi": 0.7, "n": 9}},
+    }
+    release = make_release(root, make_parts(tmp_path / "bad"), evaluation={"held_out": bad})
+    said = r"failures flagged \(found 0.5 \[0.3, 0.7\] n 9, asked for at least 0.8\)"
+    for despite in ("", "  "):
+        with pytest.raises(GateNotMet, match=rf"{said}; .* --despite REASON"):
+            promote(root, release.version, "sim", by="ada", despite=despite)
+    assert history(root) == []
+    move = promote(root, release.version, "lab-1", by="ada", despite="it is only looked at", evidence={"sr": 0.9})
+    unmet = ["failures flagged (found 0.5 [0.3, 0.7] n 9, asked for at least 0.8)"]
+    assert move.evidence == {"sr": 0.9, "unmet": unmet, "despite": "it is only looked at"}
+    with pytest.raises(GateNotMet, match="no person promoted it"):
+        promote(root, release.version, "lab-1", by="demo", despite="it is only looked at")
+
+
+def test_a_reason_that_nothing_needs_is_not_kept(root: Path, two: tuple[Release, Release]) -> None:
+    assert promote(root, two[0].version, "sim", by="ada", despite="just in case").evidence == {}
 
 
 def test_promoting_the_champion_again_does_not_make_it_its_own_predecessor(

@@ -101,7 +101,11 @@ class Verify:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Hold a release against everything that must hold before it may act on a robot."""
+    """Hold a release against everything that must hold before it may act on a robot.
+
+    A figure fails where its whole 95 % interval lies on the wrong side of its bound, or where it is undefined.
+    `release promote` asks for integrity and figures, `deploy` for integrity and for the fit to the robot.
+    """
 
     version: Positional[str]
     """at least 16 digits"""
@@ -124,6 +128,7 @@ class Gate:
             print_json(rows)
         else:
             print_rows([{**row, "passed": "passed" if row["passed"] else "FAILED"} for row in rows], empty="")
+            print(gates.FIGURE_RULE)
         gates.require(results)
         return 0
 
@@ -158,7 +163,7 @@ class Diff:
 
 @dataclass(frozen=True, kw_only=True)
 class Promote:
-    """Make a release the champion of its task on a robot profile."""
+    """Make a release the champion of its task on a robot profile, where its bytes and figures pass the gates."""
 
     version: Positional[str]
     """at least 16 digits"""
@@ -166,12 +171,16 @@ class Promote:
     """robot profile"""
     by: str = field(default_factory=getuser)
     """who promotes; on a real robot's profile a person"""
+    despite: str = ""
+    """why it is promoted although a figure does not pass; the ledger keeps the reason"""
 
     def run(self, root: Path) -> int:
         from releases.ledger import promote
 
-        move = promote(root, self.version, self.profile, by=self.by)
+        move = promote(root, self.version, self.profile, by=self.by, despite=self.despite)
         print(f"release {move.moved_to[:16]} is champion of {move.task} on {move.profile}, promoted by {move.by}")
+        if "despite" in move.evidence:
+            print(f"although {'; '.join(map(str, move.evidence['unmet']))}, because: {move.evidence['despite']}")
         return 0
 
 
