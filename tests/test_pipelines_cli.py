@@ -19,6 +19,7 @@ from audits.log import AuditLog
 from episodes.store import EpisodeStore
 from pipelines import cli
 from pipelines.cli import main
+from releases.ledger import history
 
 DATA = Path(__file__).parent / "data"
 TUBE = "tube_insertion"
@@ -220,6 +221,23 @@ def test_releases_are_listed_promoted_and_rolled_back(root: Path, capsys: pytest
     assert run(root, "release", "show", first) == 0
     assert capsys.readouterr().out.startswith(f"version: {first}\n")
     assert run(root, "release", "verify", "0" * 16) == 2
+    capsys.readouterr()
+    assert run(root, "release", "verify", first, "--json") == 0
+    verified = json.loads(capsys.readouterr().out)
+    assert (verified["version"], verified["verified"], len(verified["files"])) == (first, True, 13)
+
+
+def test_on_a_real_robots_profile_nobody_decides_by_default(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = make_release(root, make_parts(root / "first")).version
+    second = make_release(root, make_parts(root / "second", scale=2.0)).version
+    assert run(root, "release", "promote", first) == 0, "the account that runs it is good enough for sim"
+    assert run(root, "release", "promote", first, "--profile", "ur5e") == 2
+    assert "give a name with --by" in capsys.readouterr().err
+    for version in (first, second):
+        assert run(root, "release", "promote", version, "--profile", "ur5e", "--by", "ann") == 0
+    assert run(root, "release", "rollback", TUBE, "--profile", "ur5e") == 2
+    assert run(root, "release", "rollback", TUBE, "--profile", "ur5e", "--by", "ann") == 0
+    assert [move.by for move in history(root, profile="ur5e")] == ["ann"] * 3
 
 
 def test_what_the_gates_refuse_is_promoted_only_for_a_reason(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 from textwrap import shorten
@@ -11,6 +11,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, subcommand
 
+from episodes.errors import UsageError
 from pipelines.commands.show import print_fields, print_json, print_rows
 
 WIDTH = 72
@@ -90,12 +91,18 @@ class Verify:
 
     version: Positional[str]
     """at least 16 digits"""
+    json: bool = False
+    """print JSON"""
 
     def run(self, root: Path) -> int:
         from releases.bundle import open_release
 
         release = open_release(root, self.version)
-        print(f"release {release.version}: {len(release.manifest.files)} files are as they were built")
+        files = [entry.model_dump() for entry in release.manifest.files]
+        if self.json:
+            print_json({"version": release.version, "verified": True, "files": files})
+        else:
+            print(f"release {release.version}: {len(files)} files are as they were built")
         return 0
 
 
@@ -169,15 +176,15 @@ class Promote:
     """at least 16 digits"""
     profile: str = "sim"
     """robot profile"""
-    by: str = field(default_factory=getuser)
-    """who promotes; on a real robot's profile a person"""
+    by: str | None = None
+    """the person who promotes; on the profile sim you by default"""
     despite: str = ""
     """why it is promoted although a figure does not pass; the ledger keeps the reason"""
 
     def run(self, root: Path) -> int:
         from releases.ledger import promote
 
-        move = promote(root, self.version, self.profile, by=self.by, despite=self.despite)
+        move = promote(root, self.version, self.profile, by=decider(self.by, self.profile), despite=self.despite)
         print(f"release {move.moved_to[:16]} is champion of {move.task} on {move.profile}, promoted by {move.by}")
         if "despite" in move.evidence:
             print(f"although {'; '.join(map(str, move.evidence['unmet']))}, because: {move.evidence['despite']}")
@@ -192,15 +199,26 @@ class Rollback:
     """slug"""
     profile: str = "sim"
     """robot profile"""
-    by: str = field(default_factory=getuser)
-    """who decides"""
+    by: str | None = None
+    """the person who decides; on the profile sim you by default"""
 
     def run(self, root: Path) -> int:
         from releases.ledger import rollback
 
-        move = rollback(root, self.profile, self.task, by=self.by)
+        move = rollback(root, self.profile, self.task, by=decider(self.by, self.profile))
         print(f"release {move.moved_to[:16]} is champion of {move.task} on {move.profile} again")
         return 0
+
+
+def decider(by: str | None, profile: str) -> str:
+    """Who moves an alias. On a real robot's profile a person gives their name: an account says nothing of who acts."""
+    from releases.ledger import SIMULATION
+
+    if by is None and profile != SIMULATION:
+        raise UsageError(
+            f"profile {profile} is a real robot's: a person decides what runs there; give a name with --by"
+        )
+    return getuser() if by is None else by
 
 
 @dataclass(frozen=True, kw_only=True)
