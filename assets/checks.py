@@ -89,7 +89,7 @@ def freeze_stands(name: str, kind: str, made: Freeze | None, workspace: Workspac
         sentence = f"no {kind} freeze, so training reads {read}; make one with `regrasp audit freeze {kind} NAME`"
         return CheckResult(name=name, passed=False, severity="warning", sentence=sentence)
     try:
-        AuditLog(workspace.audits).verify(head=(made.head_seq, made.head_hash))
+        AuditLog(workspace.audits, create=False).verify(head=(made.head_seq, made.head_hash))
     except IntegrityError as error:
         return CheckResult(name=name, passed=False, sentence=f"freeze {made.name} cannot be trusted: {error}")
     sentence = f"freeze {made.name} with {made.count} decisions, log head {made.head_seq} {made.head_hash[:12]}"

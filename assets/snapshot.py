@@ -9,11 +9,11 @@ from functools import cached_property, lru_cache
 from polars import read_parquet
 from polars.exceptions import PolarsError
 
+from assets.audit_log import open_log
 from assets.manifest import FrozenBy, directory
 from assets.settings import Settings, read_settings
 from assets.stages import STAGE, TABLE, PartitionKind, Stage
 from audits.freeze import FREEZE_KINDS, Freeze, latest
-from audits.log import AuditLog
 from episodes.errors import EpisodeFormatError
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
@@ -98,7 +98,6 @@ def _collection(store: EpisodeStore, episode_id: str) -> str:
 
 
 def _latest_freezes(workspace: Workspace) -> dict[str, Freeze | None]:
-    if not workspace.audits.exists():
-        return dict.fromkeys(FREEZE_KINDS)
-    log = AuditLog(workspace.audits)
-    return {kind: latest(log, kind) for kind in FREEZE_KINDS}
+    """The newest freeze of each kind. `IntegrityError` where the log lost what something was made with."""
+    log = open_log(workspace)
+    return {kind: latest(log, kind) if log else None for kind in FREEZE_KINDS}

@@ -3,13 +3,16 @@
 Appends are serialized by the database itself (`BEGIN IMMEDIATE`, or an advisory lock), so that writers in any
 number of processes make one chain. An append returns after the commit has reached the disk. Every operation opens its
 own SQLite connection without permission to create the file: a log that was deleted is an error, never an empty log.
+A new log appears whole, with its table: a file of 0 bytes is one that lost everything.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +32,8 @@ BUSY_TIMEOUT_S = 10.0
 _ADVISORY_LOCK = 0x5265677261737001
 """one number for every Regrasp log of a PostgreSQL database; a database holds one log"""
 
+RESTORE = "restore it from a copy of the workspace, or from an export with `regrasp audit import`"
+
 _TABLE = sa.Table(
     "events",
     sa.MetaData(),
@@ -41,17 +46,17 @@ _TABLE = sa.Table(
 class AuditLog:
     """The decisions of a workspace, in order. Cheap to open; safe to share between threads."""
 
-    def __init__(self, url_or_path: str | Path) -> None:
-        """Open the log, creating an empty one where there is none.
+    def __init__(self, url_or_path: str | Path, *, create: bool = True) -> None:
+        """Open the log, with `create` making an empty one where there is none.
 
-        Raises `DataRefused` where the database cannot be reached or is not a log.
+        Raises `DataRefused` where the database cannot be reached, `IntegrityError` where the file is gone or no log.
         """
         text = str(url_or_path)
         self._path = None if "://" in text else Path(text)
         self._engine = _postgres(text) if self._path is None else _sqlite(self._path)
         self.name = self._engine.url.render_as_string(hide_password=True) if self._path is None else text
         with self._explained():
-            self._create()
+            self._open(create=create)
 
     def append(
         self,
@@ -154,12 +159,16 @@ class AuditLog:
             connection.execute(_TABLE.insert().values(seq=event.seq, body=event.body, hash=event.hash))
         return event
 
-    def _create(self) -> None:
+    def _open(self, *, create: bool) -> None:
         if self._path is None:
             with _writing(self._engine) as connection:
                 _TABLE.create(connection, checkfirst=True)
-        elif not self._path.exists() or self._path.stat().st_size == 0:
+        elif not self._path.exists() and create:
             _create_sqlite(self._path)
+        elif not self._path.exists():
+            raise IntegrityError(f"the audit log {self.name} is gone; {RESTORE}")
+        elif self._path.stat().st_size == 0:
+            raise IntegrityError(f"the audit log {self.name} is an empty file; remove it, then {RESTORE}")
         else:
             self.head()
 
@@ -186,14 +195,16 @@ def _sqlite(path: Path) -> Engine:
 
 
 def _create_sqlite(path: Path) -> None:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    """Make an empty log beside its place and link it there, unless another process was first."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(str(sa.schema.CreateTable(_TABLE, if_not_exists=True).compile(dialect=_SQLITE_DIALECT)))
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode=WAL")
+        with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+            connection.execute(str(sa.schema.CreateTable(_TABLE).compile(dialect=_SQLITE_DIALECT)))
+            connection.execute("PRAGMA journal_mode=WAL")
+        with suppress(FileExistsError):
+            os.link(partial, path)
     finally:
-        connection.close()
+        partial.unlink(missing_ok=True)
 
 
 _SQLITE_DIALECT = sa.create_engine("sqlite://").dialect

@@ -14,10 +14,13 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
+from audits.log import AuditLog
+from audits.noted import noted, open_held
 from episodes.errors import DataRefused
 from episodes.record import Episode
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
+from releases.ledger import history
 
 CURVES = "values/curves"
 TRIGGERS = "triggers/curves"
@@ -35,6 +38,15 @@ class Library:
         self.store = EpisodeStore(root)
         self._tables: dict[Path, tuple[tuple[int, int], pl.DataFrame]] = {}
         self._episode = lru_cache(maxsize=16)(self._read_episode)
+
+    def log(self) -> AuditLog:
+        """The audit log, begun where nobody has decided anything yet.
+
+        `IntegrityError` where it lost what manifests or the ledger noted of it: no decision goes on top of that.
+        """
+        manifests = sorted(self.workspace.derived.glob("*/*/*/manifest.json"))
+        known = noted(manifests, [move.evidence for move in history(self.workspace.root)])
+        return open_held(self.workspace.audits, known) or AuditLog(self.workspace.audits)
 
     def tasks(self) -> list[str]:
         """The tasks that have episodes."""

@@ -42,17 +42,17 @@ def library() -> Library:
 
 def log() -> AuditLog:
     """The workspace's audit log."""
-    return _log(str(library().workspace.audits.absolute()))
+    return _log(str(root().absolute()))
 
 
 def events() -> list[Event]:
     """Every decision so far; read again only when there is a new one."""
-    return _history(log().name, log().head()[1])[0]
+    return _history(str(root().absolute()), log().head()[1])[0]
 
 
 def state() -> AuditState:
     """What is decided now."""
-    return _history(log().name, log().head()[1])[1]
+    return _history(str(root().absolute()), log().head()[1])[1]
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -62,12 +62,12 @@ def _library(path: str) -> Library:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _log(path: str) -> AuditLog:
-    return AuditLog(path)
+    return _library(path).log()
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _history(path: str, head: str) -> tuple[list[Event], AuditState]:
-    found = _log(path).events()
+    found = _library(path).log().events()
     return found, fold(found)
 
 

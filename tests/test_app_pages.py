@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ import streamlit
 from app_workspace import MODEL, STUCK, TASK, build
 from streamlit.testing.v1 import AppTest
 
-from audits.freeze import latest
+from audits.freeze import freeze, latest
 from audits.log import AuditLog
 from episodes.store import EpisodeStore
+from episodes.workspace import atomic_write
 from labeling_app.data import Library
 from labeling_app.screens.episodes import turned
 
@@ -128,6 +130,21 @@ def test_a_damaged_table_is_one_sentence(root: Path) -> None:
 def test_a_damaged_log_is_one_sentence(root: Path) -> None:
     (root / "audits.sqlite").write_bytes(b"nothing" * 999)
     assert "is damaged" in opened("overview").error[0].value
+
+
+def test_a_lost_log_is_one_sentence_and_no_page_to_decide_on(root: Path) -> None:
+    log = AuditLog(root / "audits.sqlite")
+    log.append("episode.note", "e", by="ann", value={"text": "x"}, shown={}, seconds=1.0)
+    made = freeze(log, "episodes", "first", by="ann")
+    noted = {name: getattr(made, name) for name in ("name", "kind", "hash", "head_seq", "head_hash")}
+    atomic_write(root / "derived/episodes/decided" / TASK / "manifest.json", json.dumps({"freeze": noted}).encode())
+    assert not opened("episodes").error
+    (root / "audits.sqlite").unlink()
+    fresh = AppTest.from_string(SCRIPT.format(screen="episodes"), default_timeout=30)
+    streamlit.cache_resource.clear()
+    (error,) = drawn(fresh.run()).error
+    assert "is gone" in error.value
+    assert not (root / "audits.sqlite").exists()
 
 
 def test_outcome_and_failure_mode_take_one_key_each(root: Path) -> None:

@@ -191,6 +191,25 @@ def test_a_deleted_log_is_an_error_and_no_empty_log(log: AuditLog) -> None:
     assert not Path(log.name).exists()
 
 
+def test_an_empty_file_is_no_empty_log(tmp_path: Path) -> None:
+    (tmp_path / "audits.sqlite").touch()
+    with pytest.raises(IntegrityError, match="empty file; remove it"):
+        AuditLog(tmp_path / "audits.sqlite")
+    with pytest.raises(IntegrityError, match="is gone"):
+        AuditLog(tmp_path / "gone.sqlite", create=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["audits.sqlite"]
+
+
+def test_who_comes_second_opens_the_log_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audits.sqlite"
+    first = AuditLog(path)
+    note(first, "a")
+    monkeypatch.setattr(Path, "exists", lambda self: self.name != path.name)  # as it was when the second one looked
+    assert note(AuditLog(path), "b") == 2
+    monkeypatch.undo()
+    assert {found.name for found in tmp_path.glob("*.tmp")} == set()
+
+
 def test_a_locked_log_says_so(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audits.log.BUSY_TIMEOUT_S", 0.05)
     holder = sqlite3.connect(log.name, isolation_level=None)

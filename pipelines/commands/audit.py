@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
+from episodes.errors import UsageError
 from pipelines.commands.show import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class Log:
     def run(self, root: Path) -> int:
         from dataclasses import asdict
 
-        events = _log(root).events()
+        log = _log(root)
+        events = log.events() if log else []
         if self.json:
             print_json([asdict(event) for event in events])
         else:
@@ -38,13 +40,21 @@ class Log:
 class Verify:
     """Check the hash chain from the first decision to the last, and against the last head noted outside the log."""
 
-    def run(self, root: Path) -> int:
-        from audits.freeze import list_freezes
+    json: bool = False
+    """print JSON"""
 
-        log = _log(root)
-        log.verify()  # first by itself: only this walk names the first bad event
-        count, freezes = log.verify(head=noted_head(root)), list_freezes(log)
-        print(f"{count} decisions and {len(freezes)} freezes are as they were written")
+    def run(self, root: Path) -> int:
+        from assets.audit_log import verified_log
+        from audits.freeze import list_freezes
+        from episodes.workspace import Workspace
+
+        log = verified_log(Workspace.open(root))
+        count, digest = log.head() if log else (0, None)
+        freezes = len(list_freezes(log)) if log else 0
+        if self.json:
+            print_json({"decisions": count - freezes, "freezes": freezes, "head": digest})
+        else:
+            print(f"{count - freezes} decisions and {freezes} freezes are as they were written")
         return 0
 
 
@@ -58,7 +68,10 @@ class Export:
     def run(self, root: Path) -> int:
         from audits.portable import export_lines
 
-        print(f"{export_lines(_log(root), self.path)} decisions are in {self.path}")
+        log = _log(root)
+        if log is None:
+            raise UsageError("nobody has decided anything yet, so there is nothing to export; see `regrasp app`")
+        print(f"{export_lines(log, self.path)} events are in {self.path}")
         return 0
 
 
@@ -70,9 +83,17 @@ class ImportLog:
     """file that `audit export` wrote"""
 
     def run(self, root: Path) -> int:
-        from audits.portable import import_lines
+        from assets.audit_log import noted_of
+        from audits.log import AuditLog
+        from audits.noted import require
+        from audits.portable import import_lines, read_lines
+        from episodes.workspace import Workspace
 
-        print(f"{import_lines(_log(root), self.path)} decisions are new")
+        workspace = Workspace.open(root)
+        read_lines(self.path)  # first: a damaged export must not leave an empty log behind
+        log = AuditLog(workspace.audits)  # not held against anything yet: this is how a lost log comes back
+        print(f"{import_lines(log, self.path)} events are new")
+        require(log, noted_of(workspace))
         return 0
 
 
@@ -89,8 +110,11 @@ class Freeze:
 
     def run(self, root: Path) -> int:
         from audits.freeze import freeze
+        from audits.log import AuditLog
+        from episodes.workspace import Workspace
 
-        made = freeze(_log(root), self.kind, self.name, by=self.by)
+        log = _log(root) or AuditLog(Workspace.open(root).audits)
+        made = freeze(log, self.kind, self.name, by=self.by)
         print(f"freeze {made.name} of {made.kind}: {made.count} decisions, {made.hash[:16]}; next: regrasp materialize")
         return 0
 
@@ -111,27 +135,9 @@ class Audit:
         return self.verb.run(root)
 
 
-def noted_head(root: Path) -> tuple[int, str] | None:
-    """The latest (seq, hash) of the log that a manifest or the ledger noted: a log whose tail is lost lacks it.
-
-    The log's own freezes say nothing here, they are lost with the tail. None where nothing noted one.
-    """
-    from assets.manifest import read_manifest
-    from assets.snapshot import Snapshot
-    from assets.stages import STAGES
-    from episodes.workspace import Workspace
-    from releases.ledger import history
-
-    snapshot = Snapshot.take(Workspace.open(root))
-    manifests = [read_manifest(snapshot.workspace, s, of) for s in STAGES for of in snapshot.partitions(s.partition)]
-    heads = [(made.freeze.head_seq, made.freeze.head_hash) for made in manifests if made and made.freeze]
-    evidence = [move.evidence.get("audit_head") for move in history(root)]
-    heads += [(int(str(noted[0])), str(noted[1])) for noted in evidence if isinstance(noted, list)]
-    return max(heads, default=None)
-
-
-def _log(root: Path) -> AuditLog:
-    from audits.log import AuditLog
+def _log(root: Path) -> AuditLog | None:
+    """The log to read, which reading never makes; None where nobody has decided anything yet."""
+    from assets.audit_log import open_log
     from episodes.workspace import Workspace
 
-    return AuditLog(Workspace.open(root).audits)
+    return open_log(Workspace.open(root))

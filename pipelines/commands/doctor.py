@@ -108,9 +108,11 @@ def _episodes(root: Path) -> str:
 
 
 def _audit_log(root: Path) -> str:
-    if not (root / "audits.sqlite").exists():
-        return "no decisions yet"
-    from audits.log import AuditLog
-    from pipelines.commands.audit import noted_head
+    """The whole chain, and what manifests and the ledger noted of it."""
+    if not (root / "workspace.json").exists():
+        return "none yet"
+    from assets.audit_log import verified_log
+    from episodes.workspace import Workspace
 
-    return f"{AuditLog(root / 'audits.sqlite').verify(head=noted_head(root))} decisions, chain whole"
+    log = verified_log(Workspace.open(root))
+    return f"{log.head()[0]} events, chain whole" if log else "no decisions yet"
