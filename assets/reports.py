@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @stage("reports/offline")
 def offline(work: Work) -> Made:
-    """Value and trigger on the held-out test split, and out of fold on the episodes that the models learned from.
+    """Value and trigger on the held-out splits validation and test, and out of fold on what the models learned from.
 
     Where the episodes come from the simulator the trigger is held against the simulator's own knowledge of stalls.
     """
@@ -49,6 +49,7 @@ def _judge(
 ) -> dict[str, Any]:
     """Value and both alarms on some episodes, each judged by nets that did not train on it."""
     from models.evaluation import figures_json, privileged_stalls, trigger_report, value_report
+    from models.labelling import trained_labels
     from robot_io.collect import read_privileged
 
     episodes = [episode for episode, _ in judged]
@@ -59,8 +60,10 @@ def _judge(
         median_duration_s=inputs.value_model(work).median_duration_s,
     )
     stalls = privileged_stalls(read_privileged(work.workspace))
-    alarms = {name: figures_json(trigger_report(episodes, alarm, stalls)) for name, alarm in triggers.items()}
-    return {"value": figures_json(value), **alarms}
+    audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
+    labels = trained_labels(audited, {episode.episode_id: len(episode) for episode in episodes})
+    alarms = {name: trigger_report(episodes, alarm, stalls, labels) for name, alarm in triggers.items()}
+    return {"value": figures_json(value), **{name: figures_json(alarm) for name, alarm in alarms.items()}}
 
 
 def _triggers(work: Work, name: str) -> dict[str, Array]:

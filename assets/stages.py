@@ -170,7 +170,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="reports/offline",
-        code_version="2",
+        code_version="3",
         partition="task",
         about="How good the value and the trigger are on episodes they did not see.",
         deps=("triggers/curves",),

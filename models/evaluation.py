@@ -114,22 +114,31 @@ def _auroc(scores: Sequence[float], outcome: Sequence[bool]) -> Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerReport:
-    """The trigger against the simulator's privileged stall, on runs the policy drove alone."""
+    """One alarm against the simulator's privileged stall, on runs the policy drove alone."""
 
     precision: Measured
     """of alarmed steps, those inside a privileged stall; n is steps, the interval resamples episodes"""
     recall: Measured
     failures_flagged: Measured
     successes_alarmed: Measured
+    """at any step, also in a stall that the policy got out of: what the alarm at `alpha` is bounded by"""
+    successes_alarmed_outside_labels: Measured
+    """at a step that no audited label calls a stall: what the early alarm at `early_alpha` is bounded by"""
     balanced_accuracy: Measured
     delay_s: Measured
     """seconds from the onset of a failure's last stall to the first alarm after it, where there is one"""
 
 
 def trigger_report(
-    episodes: Sequence[StepData], triggers: Mapping[str, Array], stalled: Mapping[str, Array]
+    episodes: Sequence[StepData],
+    triggers: Mapping[str, Array],
+    stalled: Mapping[str, Array],
+    labels: Mapping[str, Array],
 ) -> TriggerReport:
-    """`triggers`, `stalled`: episode_id -> (T,) bool; episodes without either are left out."""
+    """`triggers`, `stalled`: episode_id -> (T,) bool; episodes without either are left out.
+
+    `labels`: episode_id -> (T,) 1, 0 or NaN, the audited stagnation of those that are judged.
+    """
     judged = [
         e
         for e in episodes
@@ -137,13 +146,15 @@ def trigger_report(
     ]
     pairs = [(triggers[e.episode_id], stalled[e.episode_id]) for e in judged]
     flagged = [bool(triggers[e.episode_id].any()) for e in judged if not e.success]
-    alarmed = [bool(triggers[e.episode_id].any()) for e in judged if e.success]
+    successes = [(triggers[e.episode_id], labels[e.episode_id]) for e in judged if e.success]
+    alarmed = [bool(trigger.any()) for trigger, _ in successes]
     delays = [_delay_s(e, triggers[e.episode_id], stalled[e.episode_id]) for e in judged if not e.success]
     return TriggerReport(
         precision=_step_share(pairs, lambda t, s: t),
         recall=_step_share(pairs, lambda t, s: s),
         failures_flagged=Measured.share(flagged),
         successes_alarmed=Measured.share(alarmed),
+        successes_alarmed_outside_labels=Measured.share([bool((t & (label == 0)).any()) for t, label in successes]),
         balanced_accuracy=_balanced(flagged, alarmed),
         delay_s=Measured.mean([d for d in delays if math.isfinite(d)]),
     )

@@ -24,11 +24,37 @@ ARM_NAMES: Mapping[Arm, str] = {
     "random": "+ random trigger, same budget",
     "with": "+ Regrasp",
 }
-EARLY = ("precision", "recall", "failures_flagged", "successes_alarmed", "delay_s")
-"""what the table shows of the early alarm, which starts the recoveries"""
+OUTSIDE = "successes_alarmed_outside_labels"
+NOT_MEASURED: Mapping[str, Any] = {"value": None, "lo": None, "hi": None, "n": 0}
+"""a figure of a release from before it was measured"""
 SAME_BUDGET = 0.1
 """relative difference of recovery rates up to which the control counts as having the same budget"""
-TRIGGER = ("precision", "recall", "failures_flagged", "successes_alarmed", "balanced_accuracy", "delay_s")
+TRIGGER = ("precision", "recall", "failures_flagged", "successes_alarmed", OUTSIDE, "balanced_accuracy", "delay_s")
+STEPS_AND_FAILURES = {
+    "precision": "precision, steps in a stall",
+    "recall": "recall, steps in a stall",
+    "failures_flagged": "failures flagged",
+}
+ROWS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("value", "value"): {
+        "voc_nominal": "VOC of V, nominal successes",
+        "success_auroc": "AUROC of W, last fifth",
+        "length_auroc": "AUROC of length alone (control)",
+    },
+    ("alarm that judges whole episodes, alpha .1", "trigger"): {
+        **STEPS_AND_FAILURES,
+        "successes_alarmed": "successes alarmed at any step (alpha bounds this)",
+        "balanced_accuracy": "balanced accuracy, episodes",
+        "delay_s": "delay after the stall's onset, s",
+    },
+    ("early alarm that acts on the robot, alpha .2", "early_trigger"): {
+        **STEPS_AND_FAILURES,
+        OUTSIDE: "successes alarmed outside labelled stalls (alpha bounds this)",
+        "successes_alarmed": "successes alarmed at any step, also in a stall they got out of",
+        "delay_s": "delay after the stall's onset, s",
+    },
+}
+"""(title, part of the evaluation) -> its figures in the table"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +97,8 @@ class TaskScores:
                 "n": value["success_auroc"]["n"],
                 "split": "validation and test",
             },
-            "trigger": _alarm(held_out["trigger"]),
-            "early_trigger": _alarm(held_out["early_trigger"]),
+            "trigger": {**_alarm(held_out["trigger"]), "acts_on_robot": False},
+            "early_trigger": {**_alarm(held_out["early_trigger"]), "acts_on_robot": True},
             "closed_loop": {arm: self.arm_json(arm) for arm in ARMS},
             "memory": {"items": self.memory_items},
             "out_of_fold": self.offline["out_of_fold"],
@@ -97,7 +123,7 @@ class TaskScores:
 
 def _alarm(figures: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of one alarm, at the threshold that it has."""
-    flat = {key: part for name in TRIGGER for key, part in _flat(name, figures[name]).items()}
+    flat = {key: part for name in TRIGGER for key, part in _flat(name, figures.get(name, NOT_MEASURED)).items()}
     return {**flat, "n": figures["balanced_accuracy"]["n"], "split": "validation and test"}
 
 
@@ -166,23 +192,12 @@ def _offline_table(scores: TaskScores) -> Table:
     table = Table(title=f"{scores.task}: value and trigger on episodes they did not train on", title_justify="left")
     for column in ("", "held out (validation and test)", "out of fold"):
         table.add_column(column)
-    rows = [
-        ("VOC of V, nominal successes", "value", "voc_nominal"),
-        ("AUROC of W, last fifth", "value", "success_auroc"),
-    ]
-    rows += [("AUROC of length alone (control)", "value", "length_auroc")]
-    names = {
-        "precision": "trigger precision, steps in a stall",
-        "recall": "trigger recall, steps in a stall",
-        "failures_flagged": "failures flagged",
-        "successes_alarmed": "successes alarmed",
-        "balanced_accuracy": "balanced accuracy, episodes",
-        "delay_s": "delay after the stall's onset, s",
-    }
-    rows += [(f"{text}, alpha .1", "trigger", name) for name, text in names.items()]
-    rows += [(f"{names[name]}, early, alpha .2", "early_trigger", name) for name in EARLY]
-    for text, part, name in rows:
-        table.add_row(text, *(_cell(scores.offline[split][part][name]) for split in ("held_out", "out_of_fold")))
+    for (title, part), names in ROWS.items():
+        table.add_section()
+        table.add_row(f"[bold]{title}")
+        for name, text in names.items():
+            figures = (scores.offline[split][part].get(name, NOT_MEASURED) for split in ("held_out", "out_of_fold"))
+            table.add_row(text, *map(_cell, figures))
     return table
 
 

@@ -57,7 +57,7 @@ def test_the_interval_of_a_share_contains_it(values: list[bool]) -> None:
 def test_what_is_undefined_is_null_in_a_report() -> None:
     assert Measured.mean([]).json() == {"value": None, "lo": None, "hi": None, "n": 0}
     assert Measured.share([]).json() == {"value": None, "lo": 0.0, "hi": 1.0, "n": 0}
-    nothing = [value_report([], {}, {}, median_duration_s=1.0), trigger_report([], {}, {}), arm_report([], [])]
+    nothing = [value_report([], {}, {}, median_duration_s=1.0), trigger_report([], {}, {}, {}), arm_report([], [])]
     for report in nothing:
         told = figures_json(report)
         assert all(figure["value"] is None for figure in told.values())
@@ -107,6 +107,7 @@ STALLED = {
     FINE.episode_id: flags(40),
     ALARMED.episode_id: flags(40, (11, 15)),
 }
+LABELS = {name: np.zeros(40) for name in TRIGGERS}
 
 
 def test_trigger_figures_by_hand() -> None:
@@ -114,7 +115,7 @@ def test_trigger_figures_by_hand() -> None:
     unknown = run(10, 40, success=None)
     extra = {e.episode_id: flags(len(e), (0, 9)) for e in (aided, unknown)}
     data = [FAILED, FAILED_LATE, FINE, ALARMED, aided, unknown]
-    report = trigger_report(data, TRIGGERS | extra, STALLED | extra)
+    report = trigger_report(data, TRIGGERS | extra, STALLED | extra, LABELS)
     assert (report.precision.value, report.precision.n) == (pytest.approx((7 + 0 + 1) / 14), 14)
     assert (report.recall.value, report.recall.n) == (pytest.approx((7 + 0 + 1) / (15 + 10 + 4)), 29)
     assert (report.failures_flagged.value, report.failures_flagged.n) == (1.0, 2)
@@ -125,24 +126,39 @@ def test_trigger_figures_by_hand() -> None:
         assert m.lo <= m.value <= m.hi
 
 
+@pytest.mark.parametrize(
+    ("label", "outside"), [((11, 12, 1.0), 1.0), ((10, 12, 1.0), 0.0), ((10, 12, np.nan), 0.0), ((12, 30, 1.0), 1.0)]
+)
+def test_only_an_alarm_where_the_labels_say_no_stall_counts_as_outside(
+    label: tuple[int, int, float], outside: float
+) -> None:
+    start, stop, mark = label
+    labels = {ALARMED.episode_id: np.zeros(40), FAILED.episode_id: np.zeros(40)}
+    labels[ALARMED.episode_id][start:stop] = mark
+    report = trigger_report([ALARMED, FAILED], TRIGGERS, STALLED, labels)
+    assert (report.successes_alarmed.value, report.successes_alarmed.n) == (1.0, 1)
+    found = report.successes_alarmed_outside_labels
+    assert (found.value, found.n) == (outside, 1)
+
+
 def test_an_alarm_that_is_on_when_the_stall_begins_has_no_delay() -> None:
-    report = trigger_report([FAILED], {FAILED.episode_id: flags(40, (10, 40))}, STALLED)
+    report = trigger_report([FAILED], {FAILED.episode_id: flags(40, (10, 40))}, STALLED, LABELS)
     assert report.delay_s.value == 0.0
     assert math.isnan(report.successes_alarmed.value)
     assert math.isnan(report.balanced_accuracy.value)
     early = {FAILED.episode_id: flags(40, (3, 40))}  # known at step 3: the onset cannot lie before the start
-    assert trigger_report([FAILED], early, early).delay_s.value == pytest.approx(0.3)
+    assert trigger_report([FAILED], early, early, LABELS).delay_s.value == pytest.approx(0.3)
 
 
 def test_episodes_without_curves_or_notes_are_left_out() -> None:
     only = {FAILED.episode_id: STALLED[FAILED.episode_id]}
-    assert trigger_report([FAILED, FINE], TRIGGERS, only).balanced_accuracy.n == 1
-    assert trigger_report([FAILED, FINE], {}, STALLED).precision.n == 0
+    assert trigger_report([FAILED, FINE], TRIGGERS, only, LABELS).balanced_accuracy.n == 1
+    assert trigger_report([FAILED, FINE], {}, STALLED, LABELS).precision.n == 0
 
 
 def test_a_trigger_that_never_fires_has_no_precision_and_no_recall_error() -> None:
     silent = {name: flags(40) for name in TRIGGERS}
-    report = trigger_report([FAILED, FINE], silent, STALLED)
+    report = trigger_report([FAILED, FINE], silent, STALLED, LABELS)
     assert math.isnan(report.precision.value)
     assert report.recall.value == 0.0
     assert report.failures_flagged.value == 0.0

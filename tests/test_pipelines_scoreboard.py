@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from models.memory import MemoryItem, RecoveryMemory
 from models.recall import SituationEncoder
 from pipelines.arm_episodes import ArmEpisode
 from pipelines.closed_loop import ARMS
-from pipelines.scoreboard import Scoreboard, TaskScores, print_scoreboard, unequal_budgets
+from pipelines.scoreboard import OUTSIDE, Scoreboard, TaskScores, print_scoreboard, unequal_budgets
 from pipelines.simulated import Arm
 
 NAMED = {
@@ -36,8 +37,8 @@ def figure(value: float | None, n: int = 5) -> dict[str, Any]:
 def offline(value: float | None) -> dict[str, Any]:
     nothing = {
         "value": figures_json(value_report([], {}, {}, median_duration_s=1.0)),
-        "trigger": figures_json(trigger_report([], {}, {})),
-        "early_trigger": figures_json(trigger_report([], {}, {})),
+        "trigger": figures_json(trigger_report([], {}, {}, {})),
+        "early_trigger": figures_json(trigger_report([], {}, {}, {})),
     }
     return {part: dict.fromkeys(names, figure(value)) for part, names in nothing.items()}
 
@@ -102,6 +103,35 @@ def test_the_figures_are_those_of_the_held_out_split_and_of_the_recordings() -> 
     assert without["recovery_success"] is None
     assert random["takeover_reasons"] == {"stall": 2, "asked": 1}
     assert without["ends"] == {"success": 1, "timeout": 1}
+
+
+def test_the_alarm_that_acts_is_named_and_what_its_alpha_bounds_is_apart_from_what_it_does_not() -> None:
+    early = {**offline(0.9)["early_trigger"], "successes_alarmed": figure(0.545), OUTSIDE: figure(0.182)}
+    parts = {"held_out": {**offline(0.9), "early_trigger": early}, "out_of_fold": offline(0.5)}
+    made = Scoreboard(tasks=[replace(scores(), offline=parts)], seconds={})
+    told = made.json()
+    assert (told["trigger"]["acts_on_robot"], told["early_trigger"]["acts_on_robot"]) == (False, True)
+    assert (told["early_trigger"][OUTSIDE], told["early_trigger"]["successes_alarmed"]) == (0.182, 0.545)
+    console = Console(record=True, width=200)
+    print_scoreboard(made, console)
+    lines = console.export_text().splitlines()
+    (title,) = (n for n, line in enumerate(lines) if "early alarm that acts on the robot, alpha .2" in line)
+    below = {
+        text: line for line in lines[title:] for text in ("outside labelled stalls", "at any step") if text in line
+    }
+    assert "alpha bounds this" in below["outside labelled stalls"]
+    assert "0.182" in below["outside labelled stalls"]
+    assert "0.545" in below["at any step"]
+    assert "alpha" not in below["at any step"]
+
+
+def test_a_release_from_before_a_figure_was_measured_says_that_it_is_undefined() -> None:
+    old = {part: {k: v for k, v in names.items() if k != OUTSIDE} for part, names in offline(0.9).items()}
+    made = Scoreboard(tasks=[replace(scores(), offline={"held_out": old, "out_of_fold": old})], seconds={})
+    assert made.json()["early_trigger"][OUTSIDE] is None
+    console = Console(record=True, width=200)
+    print_scoreboard(made, console)
+    assert "undefined (n 0)" in console.export_text()
 
 
 def test_what_is_undefined_is_null_and_the_table_says_so() -> None:
