@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from assets.manifest import FILE, CheckResult, Manifest, directory, read_manifest
 from assets.settings import resolve
 from assets.snapshot import Snapshot
-from assets.stages import STAGE, Stage
+from assets.stages import STAGE, STAGES, Stage
 from assets.versions import Version, compose, decisions_for, standing, upstream
 from episodes.errors import DataRefused, GateNotMet, UsageError
 from episodes.store import EpisodeStore
@@ -137,7 +137,7 @@ def _make(workspace: Workspace, stage: Stage, partition: str, compute: Compute, 
     _check_upstream(snapshot, stage, partition)
     version = compose(snapshot, stage, partition, standing(snapshot))
     place: Path = directory(workspace, stage, partition)
-    with writer_lock(place.parent / f".{partition}.lock"), _swapped_in(place) as out:
+    with writer_lock(_lock(place)), _swapped_in(place) as out:
         work = Work(snapshot=snapshot, stage=stage, partition=partition, out=out, progress=progress)
         made = _computed(work, compute)
         written = _described(work, made, version, place, perf_counter() - started).model_dump_json(indent=1).encode()
@@ -209,6 +209,7 @@ def _swapped_in(place: Path) -> Iterator[Path]:
     """An empty directory beside `place` that takes its place at the end, and goes away where the block fails."""
     fresh, old = (place.with_name(f".{place.name}.{kind}") for kind in ("new", "old"))
     with disk_errors(place):
+        _put_back(old, place)
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -218,6 +219,29 @@ def _swapped_in(place: Path) -> Iterator[Path]:
                 os.rename(place, old)
             os.rename(fresh, place)
         except BaseException:
+            _put_back(old, place)
             shutil.rmtree(fresh, ignore_errors=True)
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+def put_back_interrupted(workspace: Workspace) -> None:
+    """Give every stage back what it had, where a run was killed between moving the old directory away and the new in.
+
+    A stage that is being made is left to its maker.
+    """
+    for stage in STAGES:
+        for old in sorted((workspace.derived / stage.key).glob(".*.old")):
+            place = old.with_name(old.name.removeprefix(".").removesuffix(".old"))
+            if not place.exists():
+                with suppress(DataRefused), writer_lock(_lock(place)):
+                    _put_back(old, place)
+
+
+def _put_back(old: Path, place: Path) -> None:
+    if old.exists() and not place.exists():
+        os.rename(old, place)
+
+
+def _lock(place: Path) -> Path:
+    return place.parent / f".{place.name}.lock"

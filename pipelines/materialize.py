@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from assets.making import Maker
+from assets.making import Maker, put_back_interrupted
 from assets.snapshot import Snapshot
 from assets.stages import STAGE, Stage
 from assets.versions import Stale, Survey, survey
@@ -100,6 +100,7 @@ def materialize(
     first failed check, and what a stage raised.
     """
     started, report = perf_counter(), Report()
+    put_back_interrupted(workspace)
     scope = Scope.of(workspace, targets, task, only=only, partitions=partitions)
     found = survey(Snapshot.take(workspace))
     stale = scope.stale(found)

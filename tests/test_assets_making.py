@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic import make_episode
 
-from assets.making import Made, Maker, Work
+from assets.making import Made, Maker, Work, put_back_interrupted
 from assets.manifest import CheckResult, directory, read_manifest
 from assets.snapshot import Snapshot
 from assets.stages import STAGE
@@ -78,6 +79,42 @@ def test_what_a_killed_run_left_is_cleared(workspace: Workspace) -> None:
     (torn / "half.txt").write_text("half")
     manifest = Maker(workspace.root).make(RAW, "s1", one_file)
     assert not any("half" in name for name in manifest.files)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_a_swap_that_fails_half_way_puts_back_what_was_there(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    before = Maker(workspace.root).make(RAW, "s1", one_file)
+    rename = os.rename
+
+    def failing(source: Path, target: Path) -> None:
+        if Path(source).name == ".s1.new":
+            raise error
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", failing)
+        with pytest.raises(type(error)):
+            Maker(workspace.root).make(RAW, "s1", one_file)
+    assert read_manifest(workspace, STAGE[RAW], "s1") == before
+    assert {path.name for path in (workspace.derived / RAW).iterdir()} == {"s1", ".s1.lock"}
+
+
+def test_a_run_killed_between_the_two_renames_loses_nothing(workspace: Workspace) -> None:
+    before = Maker(workspace.root).make(RAW, "s1", one_file)
+    place = workspace.derived / RAW / "s1"
+    place.rename(place.with_name(".s1.old"))
+    with pytest.raises(RuntimeError):
+        Maker(workspace.root).make(RAW, "s1", failed)
+    assert read_manifest(workspace, STAGE[RAW], "s1") == before
+    place.rename(place.with_name(".s1.old"))
+    with writer_lock(place.with_name(".s1.lock")):
+        put_back_interrupted(workspace)
+    assert not place.exists(), "somebody is just making it"
+    put_back_interrupted(workspace)
+    assert read_manifest(workspace, STAGE[RAW], "s1") == before
+    assert survey(Snapshot.take(workspace)).stale[0].stage.key == VALIDATED
 
 
 def test_refused_data_become_a_failed_check_that_others_wait_for(workspace: Workspace) -> None:
