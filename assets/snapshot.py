@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from polars import read_parquet
+from polars import col, read_parquet
 from polars.exceptions import PolarsError
 
 from assets.audit_log import open_log
@@ -15,6 +15,7 @@ from assets.settings import Settings, read_settings
 from assets.stages import STAGE, TABLE, PartitionKind, Stage
 from audits.freeze import FREEZE_KINDS, Freeze, latest
 from episodes.errors import EpisodeFormatError
+from episodes.split import read_split
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
 
@@ -28,7 +29,9 @@ class Snapshot:
     ids: Mapping[str, tuple[str, ...]]
     """session -> sorted episode ids"""
     task_of: Mapping[str, str]
-    """session -> task"""
+    """session -> task; "" where no recording of a session can be read and none ever was"""
+    unreadable: frozenset[str]
+    """sessions of which no recording can be read"""
     freezes: Mapping[str, Freeze | None]
     settings: Settings
 
@@ -36,13 +39,15 @@ class Snapshot:
     def take(cls, workspace: Workspace) -> Snapshot:
         """Look at the workspace now."""
         store = EpisodeStore(workspace.root)
-        task_of = {session: task for task in store.tasks() for session in store.sessions(task)}
-        ids = {session: tuple(store.ids(session=session)) for session in sorted(task_of)}
-        return cls(workspace, store, ids, task_of, _latest_freezes(workspace), read_settings(workspace))
+        ids = {session: tuple(store.ids(session=session)) for session in store.sessions()}
+        said = {session: store.task_of(session) for session in ids}
+        unreadable = frozenset(session for session, task in said.items() if task is None)
+        task_of = {session: task or _task_before(workspace, ids[session]) for session, task in said.items()}
+        return cls(workspace, store, ids, task_of, unreadable, _latest_freezes(workspace), read_settings(workspace))
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.task_of.values())))
+        return tuple(sorted(set(self.task_of.values()) - {""}))
 
     def sessions(self, task: str) -> list[str]:
         """The sessions of a task, sorted."""
@@ -74,6 +79,12 @@ class Snapshot:
         """The freeze the stage reads, as a manifest names it."""
         made = self.freezes.get(stage.freeze or "")
         return None if made is None else FrozenBy(**{name: getattr(made, name) for name in FrozenBy.model_fields})
+
+
+def _task_before(workspace: Workspace, ids: tuple[str, ...]) -> str:
+    """The task these episodes had when they were given their split: their own files do not say it any more."""
+    rows = read_split(workspace.root).filter(col("episode_id").is_in(ids))
+    return str(rows["task"][0]) if len(rows) else ""
 
 
 @lru_cache(maxsize=10_000)

@@ -114,7 +114,13 @@ class Survey:
     """in topological order"""
     blocked: dict[Place, Manifest] = field(default_factory=dict)
     """made as it should be, but a check keeps others from reading it"""
-    total: int = 0
+    places: list[Place] = field(default_factory=list)
+    """everything there is to be, in topological order"""
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return len(self.places)
 
 
 def survey(snapshot: Snapshot) -> Survey:
@@ -126,20 +132,30 @@ def survey(snapshot: Snapshot) -> Survey:
         for partition in snapshot.partitions(stage.partition):
             if not snapshot.applies(stage, partition):
                 continue
-            result.total += 1
+            result.places.append((stage.key, partition))
             manifest = read_manifest(snapshot.workspace, stage, partition)
+            waits = any((dep.key, of) in stopped for dep, of in upstream(snapshot, stage, partition))
+            if waits:
+                stopped.add((stage.key, partition))
+            why: tuple[str, ...] = ()
             if manifest and manifest.data_version == version_of(stage, partition) and is_whole(snapshot, manifest):
                 if manifest.blocked_by:
                     result.blocked[stage.key, partition] = manifest
                     stopped.add((stage.key, partition))
-                continue
-            why = _causes(snapshot, stage, partition, manifest, version_of, causes)
+                why = _to_be_read_again(snapshot, stage, partition, manifest)
+                if not why:
+                    continue
+            why = why or _causes(snapshot, stage, partition, manifest, version_of, causes)
             causes[stage.key, partition] = why
-            waits = any((dep.key, of) in stopped for dep, of in upstream(snapshot, stage, partition))
-            if waits:
-                stopped.add((stage.key, partition))
             result.stale.append(Stale(stage=stage, partition=partition, causes=why, waits=waits))
     return result
+
+
+def _to_be_read_again(snapshot: Snapshot, stage: Stage, partition: str, manifest: Manifest) -> tuple[str, ...]:
+    """Why recordings with the ids they had are looked at again: a damaged file, and one put back, keep their names."""
+    if stage.key != "episodes/raw" or not (manifest.blocked_by or partition in snapshot.unreadable):
+        return ()
+    return (f"recordings of {partition} could not be read",)
 
 
 def _causes(

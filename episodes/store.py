@@ -114,11 +114,20 @@ class EpisodeStore:
             check_slug("task", task)
         if task is None:
             return [name for name in self._folders() if next(self._list(name), None) is not None]
-        return [name for name in self._folders() if self._task_of(name) == task]
+        return [name for name in self._folders() if self.task_of(name) == task]
 
     def tasks(self) -> list[str]:
         """The tasks of all sessions, sorted."""
-        return sorted({task for name in self.sessions() if (task := self._task_of(name))})
+        return sorted({task for name in self.sessions() if (task := self.task_of(name))})
+
+    def task_of(self, session: str) -> str | None:
+        """The task of a session: all its episodes have the same, so any readable one says it; None where none is."""
+        for episode_id in self._list(session):
+            try:
+                return str(self._attributes(episode_id)["task"])
+            except EpisodeFormatError:  # one damaged file must not hide the session; reading it says what is wrong
+                continue
+        return None
 
     def contains(self, episode_id: str) -> bool:
         """True where the episode is committed, in any session."""
@@ -177,17 +186,8 @@ class EpisodeStore:
             if dot and suffix == "h5" and _EPISODE_ID.fullmatch(episode_id):
                 yield episode_id
 
-    def _task_of(self, session: str) -> str | None:
-        """The task of a session: all its episodes have the same, so any readable one says it; None for an empty one."""
-        for episode_id in self._list(session):
-            try:
-                return str(self._attributes(episode_id)["task"])
-            except EpisodeFormatError:  # one damaged file must not hide the session; reading it says what is wrong
-                continue
-        return None
-
     def _check_task(self, episode: Episode) -> None:
-        task = self._task_of(episode.session)
+        task = self.task_of(episode.session)
         if task not in (None, episode.task):
             raise DataRefused(f"session {episode.session} holds task {task}, not {episode.task}; give another session")
 

@@ -69,6 +69,10 @@ class Scope:
         """What is stale in it, in topological order."""
         return [one for one in found.stale if self.holds(found, one.stage.key, one.partition)]
 
+    def total(self, found: Survey) -> int:
+        """How many stages and partitions are in it."""
+        return sum(self.holds(found, key, partition) for key, partition in found.places)
+
 
 @dataclass(slots=True, kw_only=True)
 class Report:
@@ -106,14 +110,15 @@ def materialize(
     stale = scope.stale(found)
     report.causes = causes(stale)
     if stale:
-        say(f"{len(stale)} of {found.total} are stale")
+        say(f"{len(stale)} of {scope.total(found)} are stale")
         for line in explained(report.causes):
             say(f"  {line}")
         _make_all(workspace, scope, report, len(stale), show_progress=show_progress)
         found = survey(Snapshot.take(workspace))
     report.total_s = perf_counter() - started
     _raise_blocked(found, scope)
-    say(f"{len(report.made)} made in {report.total_s:.1f} s" if stale else f"nothing to do, {found.total} up to date")
+    nothing = f"nothing to do, {scope.total(found)} up to date"
+    say(f"{len(report.made)} made in {report.total_s:.1f} s" if stale else nothing)
     return report
 
 
@@ -149,23 +154,25 @@ def _make_all(workspace: Workspace, scope: Scope, report: Report, total: int, *,
         maker = Maker(workspace.root, progress=bars.inner, on_stage=bars.stage)
         job = definitions(maker).resolve_implicit_global_asset_job_def()
         for stages in passes():
-            while todo := _batches(workspace, instance, scope, stages):
-                before = len(maker.refused)
+            # Again until nothing is left: where a partition was refused, its neighbours in the run have stages to make.
+            while todo := _batches(workspace, instance, scope, stages, maker):
                 for batch in todo:
                     report.runs += 1
                     _run(job, instance, maker, batch)
-                if len(maker.refused) == before:
-                    break  # where a partition was refused, its neighbours in the run have stages left to make
     report.made = [(key, partition) for key, partition, _ in maker.made]
     for key, _, seconds in maker.made:
         report.seconds[key] = report.seconds.get(key, 0.0) + seconds
 
 
-def _batches(workspace: Workspace, instance: DagsterInstance, scope: Scope, stages: Sequence[Stage]) -> list[Batch]:
-    """The runs to make now of one pass, with Dagster told which partitions there are."""
+def _batches(
+    workspace: Workspace, instance: DagsterInstance, scope: Scope, stages: Sequence[Stage], maker: Maker
+) -> list[Batch]:
+    """The runs to make now of one pass, with Dagster told which partitions there are; nothing is made twice."""
     found = survey(Snapshot.take(workspace))
     register_partitions(instance, found.snapshot)
-    stale = [one for one in scope.stale(found) if one.stage in stages and not one.waits]
+    done = {(key, partition) for key, partition, _ in maker.made}
+    left = [one for one in scope.stale(found) if (one.stage.key, one.partition) not in done]
+    stale = [one for one in left if one.stage in stages and not one.waits]
     return batches(stale, stages, instance.get_dynamic_partitions(stages[0].partition))
 
 

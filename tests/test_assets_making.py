@@ -128,10 +128,19 @@ def test_refused_data_become_a_failed_check_that_others_wait_for(workspace: Work
 
 
 def test_a_refused_stage_is_not_stale_but_blocked(workspace: Workspace) -> None:
+    Maker(workspace.root).make(RAW, "s1", one_file)
+    Maker(workspace.root).make(VALIDATED, "s1", refused)
+    found = survey(Snapshot.take(workspace))
+    assert (VALIDATED, "s1") in found.blocked
+    assert (VALIDATED, "s1") not in {(one.stage.key, one.partition) for one in found.stale}
+
+
+def test_refused_recordings_are_looked_at_again_because_a_file_put_back_has_its_old_name(workspace: Workspace) -> None:
     Maker(workspace.root).make(RAW, "s1", refused)
     found = survey(Snapshot.take(workspace))
     assert (RAW, "s1") in found.blocked
-    assert (RAW, "s1") not in {(one.stage.key, one.partition) for one in found.stale}
+    waits = {(one.stage.key, one.partition): one.waits for one in found.stale}
+    assert (waits[RAW, "s1"], waits[VALIDATED, "s1"]) == (False, True)
 
 
 def test_a_warning_blocks_nobody(workspace: Workspace) -> None:
