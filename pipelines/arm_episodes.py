@@ -1,4 +1,5 @@
-"""What the closed loop counts of each recorded episode. Everything is read off the recordings."""
+"""What the closed loop counts of each recorded episode. Everything is read off the recordings; how an episode failed is
+what the simulator noted beside them."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ class ArmEpisode:
     success: bool
     end: str
     """end_reason"""
+    failure: str
+    """failure mode by the simulator, empty for a success; `unknown` where it noted none"""
     recoveries: int
     """triggers after which a chunk was sent, also those that the episode's end cut short"""
     recovered: int
@@ -28,15 +31,17 @@ class ArmEpisode:
     """of the takeovers"""
 
     @classmethod
-    def of(cls, episode: Episode) -> ArmEpisode:
-        """Read it off a recording."""
+    def of(cls, episode: Episode, failure: str = "") -> ArmEpisode:
+        """Read it off a recording; `failure` is what the simulator noted."""
         events = list(episode.events)
         ends = [event["reason"] for event in events if event["kind"] == "recovery_end"]
         reasons = tuple(event["reason"] for event in events if event["kind"] == "takeover")
+        success = episode.success is Outcome.SUCCESS
         return cls(
             source=episode.action_source,
-            success=episode.success is Outcome.SUCCESS,
+            success=success,
             end=episode.end_reason,
+            failure="" if success else failure or "unknown",
             recoveries=sum(
                 bool(event["item"]) for event in events if event["kind"] == "recovery" and event["attempt"] == 1
             ),
@@ -57,9 +62,16 @@ class ArmEpisode:
 
 def read_arm(root: Path, session: str) -> dict[int, ArmEpisode]:
     """The complete episodes of a session of the closed loop, by seed."""
+    from robot_io.collect import read_failures
+
     store = EpisodeStore(root)
-    episodes = [store.read(name, images=False) for name in store.ids(session=session)]
-    return {int(e.collected_by["seed"]): ArmEpisode.of(e) for e in episodes if e.complete}
+    failures = read_failures(store.workspace, session)
+    episodes = {name: store.read(name, images=False) for name in store.ids(session=session)}
+    return {
+        int(episode.collected_by["seed"]): ArmEpisode.of(episode, failures.get(name, ""))
+        for name, episode in episodes.items()
+        if episode.complete
+    }
 
 
 def trigger_rate(episodes: Sequence[ArmEpisode]) -> float:

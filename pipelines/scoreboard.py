@@ -118,6 +118,7 @@ class TaskScores:
             "recovery_success": sum(row.recovered for row in rows) / recoveries if recoveries else None,
             "takeover_reasons": dict(Counter(reason for row in rows for reason in row.reasons)),
             "ends": dict(Counter(row.end for row in rows)),
+            "failure_modes": dict(Counter(row.failure for row in rows if not row.success)),
         }
 
 
@@ -213,6 +214,7 @@ def _loop_table(scores: TaskScores) -> Table:
     table.add_row("recoveries, that reached a better value", *(_recoveries(told[arm]) for arm in ARMS))
     table.add_row("takeovers, why", *(_counts(told[arm]["takeover_reasons"]) for arm in ARMS))
     table.add_row("ends", *(_counts(told[arm]["ends"]) for arm in ARMS))
+    table.add_row("failure modes, by the simulator", *(_counts(told[arm]["failure_modes"]) for arm in ARMS))
     table.add_row("memory items", "", "", str(scores.memory_items))
     return table
 

@@ -1,6 +1,6 @@
 """Recording runs on the simulated robot: one call, one session.
 
-The simulator's own knowledge (potential, stall) goes beside the episodes, into
+The simulator's own knowledge (potential, stall, how it failed) goes beside the episodes, into
 `derived/privileged/<session>/<episode_id>.parquet`, for scoring only; no model reads it. A call that was interrupted
 can be made again: episodes whose seed the session already holds are not recorded twice. A run equal to one of another
 session is that very episode, so it has one set of notes, whichever session made it.
@@ -52,18 +52,39 @@ class WatchedRobot:
         self.robot.stop()
 
 
-def privileged_frame(episode_id: str, rows: Sequence[tuple[float, bool, bool]]) -> pl.DataFrame:
-    """Columns episode_id frame_index phi stalled help_needed."""
+def privileged_frame(episode_id: str, rows: Sequence[tuple[float, bool, bool]], failure: str = "") -> pl.DataFrame:
+    """Columns episode_id frame_index phi stalled help_needed failure; `failure` is the whole episode's mode."""
     frame = pl.DataFrame(rows, schema=["phi", "stalled", "help_needed"], orient="row").with_row_index("frame_index")
     return frame.select(
-        pl.lit(episode_id).alias("episode_id"), pl.col("frame_index").cast(pl.Int64), pl.exclude("frame_index")
+        pl.lit(episode_id).alias("episode_id"),
+        pl.col("frame_index").cast(pl.Int64),
+        pl.exclude("frame_index"),
+        pl.lit(failure).alias("failure"),
     )
 
 
 def read_privileged(workspace: Workspace) -> pl.DataFrame:
-    """All privileged rows of a workspace, each episode once; empty where nothing was simulated."""
+    """All privileged rows of a workspace, each episode once; empty where nothing was simulated.
+
+    `failure` is null where the notes are from before it was noted.
+    """
     files = {file.stem: file for file in sorted((workspace.derived / "privileged").glob("*/*.parquet"))}
-    return pl.concat([pl.read_parquet(file) for file in files.values()]) if files else pl.DataFrame()
+    if not files:
+        return pl.DataFrame()
+    return pl.concat([pl.read_parquet(file) for file in files.values()], how="diagonal")
+
+
+def read_failures(workspace: Workspace, session: str) -> dict[str, str]:
+    """episode_id -> how it failed, by the simulator; empty for a success. Episodes without such a note are left out."""
+    notes = (pl.read_parquet(file) for file in sorted((workspace.derived / "privileged" / session).glob("*.parquet")))
+    return {file["episode_id"][0]: file["failure"][0] for file in notes if "failure" in file.columns and len(file)}
+
+
+def failure_mode(robot: SimRobot, summary: EpisodeSummary) -> str:
+    """What went wrong in the episode that just ended on `robot`; empty for a success."""
+    if summary.success is Outcome.SUCCESS:
+        return ""
+    return "force" if summary.fault else robot.privileged.failure
 
 
 def recorded_seeds(store: EpisodeStore, session: str) -> set[int]:
@@ -114,7 +135,8 @@ def collect_session(
                 timeout_outcome=Outcome.FAILURE,
             )
             if summary.episode_id is not None:
-                _note(workspace, session, summary.episode_id, watched.rows)
+                notes = privileged_frame(summary.episode_id, watched.rows, failure_mode(robot, summary))
+                _note(workspace, session, summary.episode_id, notes)
             summaries.append(summary)
             if on_episode is not None:
                 on_episode(summary)
@@ -123,8 +145,8 @@ def collect_session(
     return summaries
 
 
-def _note(workspace: Workspace, session: str, episode_id: str, rows: Sequence[tuple[float, bool, bool]]) -> None:
-    """Write the privileged rows of an episode whole or not at all; a killed run leaves an episode without notes."""
+def _note(workspace: Workspace, session: str, episode_id: str, notes: pl.DataFrame) -> None:
+    """Write the notes of an episode whole or not at all; a killed run leaves an episode without notes."""
     buffer = io.BytesIO()
-    privileged_frame(episode_id, rows).write_parquet(buffer)
+    notes.write_parquet(buffer)
     atomic_write(workspace.derived / "privileged" / session / f"{episode_id}.parquet", buffer.getvalue())

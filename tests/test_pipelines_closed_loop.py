@@ -15,6 +15,7 @@ from episodes.record import ActionSource, Episode, Outcome
 from episodes.store import EpisodeStore
 from pipelines.arm_episodes import ArmEpisode, trigger_rate
 from pipelines.closed_loop import ARMS, ClosedLoop
+from robot_io.collect import privileged_frame
 from robot_io.loop import run_episode
 from robot_io.protocols import Observation, RecoveryPlan
 
@@ -62,7 +63,14 @@ def test_what_an_arm_reads_of_an_episode() -> None:
     )
     assert (read.recoveries, read.recovered, read.takeovers) == (3, 1, 2)
     assert (read.success, read.end, read.reasons) == (False, "timeout", ("asked", "stall"))
+    assert read.failure == "unknown", "the simulator noted nothing"
     assert [read.steps(ActionSource(s)) for s in (P, R, H, STOOD)] == [3, 4, 2, 1]
+
+
+def test_how_an_episode_failed_is_what_the_simulator_noted() -> None:
+    failed = recorded([P, P], [], end_reason="timeout", success=Outcome.FAILURE)
+    assert ArmEpisode.of(failed, "jam").failure == "jam"
+    assert ArmEpisode.of(recorded([P, P], [], success=Outcome.SUCCESS), "jam").failure == ""
 
 
 @pytest.mark.parametrize("chunks", [1, 2])
@@ -92,6 +100,7 @@ def arm(source: list[int], recoveries: int) -> ArmEpisode:
         source=np.array(source, np.uint8),
         success=True,
         end="success",
+        failure="",
         recoveries=recoveries,
         recovered=0,
         takeovers=0,
@@ -104,6 +113,10 @@ def test_the_random_trigger_gets_the_same_budget_per_decision_of_the_policy() ->
     assert trigger_rate([arm([P] * 8 + [R] * 8, 1), arm([P] * 9 + [H] * 3 + [R], 2)]) == 3 / 20
     assert trigger_rate([arm([P] * 8, 0)]) == 0.0
     assert trigger_rate([]) == 0.0
+
+
+def seed_of(store: EpisodeStore, name: str) -> int:
+    return int(store.attributes(name)["collected_by"]["seed"])
 
 
 def loop(root: Path) -> ClosedLoop:
@@ -126,8 +139,15 @@ def test_an_arms_complete_episodes_are_read_by_seed(tmp_path: Path) -> None:
                 session=sessions.session(session),
                 complete=complete,  # type: ignore[arg-type]
                 collected_by={"seed": seed},
+                success=Outcome.FAILURE,
                 events=({"t": 4, "kind": "takeover", "reason": f"s{seed}"},),
             )
         )
+    (failed,) = (name for name in store.ids(session=sessions.session("with")) if seed_of(store, name) == 8)
+    notes = privileged_frame(failed, [(0.1, True, False)], "slip")
+    place = tmp_path / "derived/privileged" / sessions.session("with")
+    place.mkdir(parents=True)
+    notes.write_parquet(place / f"{failed}.parquet")
     assert {seed: e.reasons for seed, e in sessions.read("with").items()} == {7: ("s7",), 8: ("s8",)}
+    assert {seed: e.failure for seed, e in sessions.read("with").items()} == {7: "unknown", 8: "slip"}
     assert sessions.read("without") == {}

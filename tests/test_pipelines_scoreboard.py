@@ -48,6 +48,7 @@ def row(human: int, recoveries: int = 0, recovered: int = 0, **changes: Any) -> 
         "source": np.array([0] * (10 - human) + [2] * human, np.uint8),
         "success": True,
         "end": "success",
+        "failure": "",
         "recoveries": recoveries,
         "recovered": recovered,
         "takeovers": 1,
@@ -57,7 +58,7 @@ def row(human: int, recoveries: int = 0, recovered: int = 0, **changes: Any) -> 
 
 
 EPISODES: dict[Arm, list[ArmEpisode]] = {
-    "without": [row(5), row(3, success=False, end="timeout")],
+    "without": [row(5), row(3, success=False, end="timeout", failure="jam")],
     "random": [row(4, 1, 0), row(4, 1, 1, reasons=("asked", "stall"))],
     "with": [row(1, 2, 2), row(0, 1, 0, reasons=())],
 }
@@ -103,6 +104,7 @@ def test_the_figures_are_those_of_the_held_out_split_and_of_the_recordings() -> 
     assert without["recovery_success"] is None
     assert random["takeover_reasons"] == {"stall": 2, "asked": 1}
     assert without["ends"] == {"success": 1, "timeout": 1}
+    assert (without["failure_modes"], with_["failure_modes"]) == ({"jam": 1}, {})
 
 
 def test_the_alarm_that_acts_is_named_and_what_its_alpha_bounds_is_apart_from_what_it_does_not() -> None:
@@ -152,6 +154,8 @@ def test_the_table_prints_each_figure_with_interval_and_n() -> None:
     assert "closed loop, 2 paired episodes an arm" in text
     assert "3, 67%" in text
     assert "memory items" in text
+    assert "failure modes, by the simulator" in text
+    assert "jam 1" in text
     assert "64 s in all" in text
 
 

@@ -13,7 +13,7 @@ from pressing_robot import PressingRobot
 from episodes.record import Array
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
-from robot_io.collect import collect_session, privileged_frame, read_privileged, recorded_seeds
+from robot_io.collect import collect_session, privileged_frame, read_failures, read_privileged, recorded_seeds
 from robot_io.loop import EpisodeSummary
 from robot_io.protocols import Observation
 from robot_io.sim import SimRobot, make_robot
@@ -76,7 +76,7 @@ def test_every_seed_is_one_episode_with_the_simulators_notes_beside_it(workspace
     assert all(store.attributes(name)["collected_by"]["arm"] == "without" for name in store.ids())
     for summary in made:
         notes = pl.read_parquet(workspace.derived / "privileged" / "one" / f"{summary.episode_id}.parquet")
-        assert notes.columns == ["episode_id", "frame_index", "phi", "stalled", "help_needed"]
+        assert notes.columns == ["episode_id", "frame_index", "phi", "stalled", "help_needed", "failure"]
         assert notes["episode_id"].unique().to_list() == [summary.episode_id]
         assert notes["frame_index"].to_list() == list(range(STEPS))
     assert set(read_privileged(workspace)["episode_id"]) == set(store.ids())
@@ -90,6 +90,27 @@ def test_the_notes_are_of_the_state_that_the_step_was_taken_in(workspace: Worksp
         expected.append(robot.privileged.phi)
         robot.send(np.zeros(7))
     assert read_privileged(workspace)["phi"].to_list() == expected
+
+
+def test_how_an_episode_failed_is_what_the_simulator_knew_at_its_end(workspace: Workspace, robot: SimRobot) -> None:
+    (made,) = collect(workspace, robot, range(5, 6))
+    assert robot.privileged.failure in ("jam", "timeout"), "it stood still until the time was over"
+    assert read_failures(workspace, "one") == {made.episode_id: robot.privileged.failure}
+    assert read_privileged(workspace)["failure"].unique().to_list() == [robot.privileged.failure]
+    assert read_failures(workspace, "two") == {}
+
+
+def test_a_safety_stop_is_a_failure_by_force(workspace: Workspace) -> None:
+    made = collect(workspace, PressingRobot(max_steps=STEPS), range(2))  # type: ignore[arg-type]
+    assert read_failures(workspace, "one")[str(made[1].episode_id)] == "force"
+
+
+def test_notes_from_before_failures_were_noted_are_read_too(workspace: Workspace, robot: SimRobot) -> None:
+    first, second = collect(workspace, robot, range(2))
+    path = workspace.derived / "privileged" / "one" / f"{first.episode_id}.parquet"
+    pl.read_parquet(path).drop("failure").write_parquet(path)
+    assert set(read_failures(workspace, "one")) == {second.episode_id}
+    assert read_privileged(workspace)["failure"].null_count() == STEPS
 
 
 def test_a_second_call_records_only_the_seeds_that_are_missing(workspace: Workspace, robot: SimRobot) -> None:
@@ -138,5 +159,5 @@ def test_a_workspace_without_simulation_has_no_notes(workspace: Workspace) -> No
 
 def test_notes_of_no_step_are_an_empty_table() -> None:
     frame = privileged_frame("a", [])
-    assert frame.columns == ["episode_id", "frame_index", "phi", "stalled", "help_needed"]
+    assert frame.columns == ["episode_id", "frame_index", "phi", "stalled", "help_needed", "failure"]
     assert len(frame) == 0

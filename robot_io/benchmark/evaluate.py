@@ -7,7 +7,8 @@ from typing import Any
 
 from episodes.record import Outcome
 from robot_io.benchmark.record import Trial
-from robot_io.loop import EpisodeSummary, run_episode
+from robot_io.collect import failure_mode
+from robot_io.loop import run_episode
 from robot_io.protocols import EpisodeEnd, Policy, RobotSpec, Step
 from robot_io.sim import SimRobot
 
@@ -37,13 +38,6 @@ def evaluate(
 ) -> list[Trial]:
     """One trial for each reset seed, of the policy that `step` steps of training made."""
     return [_trial(robot, policy, reset_seed, step, test) for reset_seed in reset_seeds]
-
-
-def failure_mode(robot: SimRobot, summary: EpisodeSummary) -> str:
-    """What went wrong in the episode that just ended on `robot`; empty for a success."""
-    if summary.success is Outcome.SUCCESS:
-        return ""
-    return "force" if summary.fault else robot.privileged.failure
 
 
 def _trial(robot: SimRobot, policy: Policy, reset_seed: int, step: int, test: bool) -> Trial:
