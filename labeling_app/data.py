@@ -16,7 +16,7 @@ from polars.exceptions import PolarsError
 
 from audits.log import AuditLog
 from audits.noted import noted, open_held
-from episodes.errors import DataRefused
+from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.record import Episode
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
@@ -101,10 +101,19 @@ class Library:
         return self.workspace.derived / asset / partition
 
     def _row(self, episode_id: str, decided: Mapping[str, Any]) -> dict[str, Any]:
-        recorded = self.store.attributes(episode_id)
+        try:
+            recorded = self.store.attributes(episode_id)
+        except EpisodeFormatError as error:
+            recorded = self._damaged(episode_id, error)
         row = {name: recorded.get(name) for name in _EPISODE_SCHEMA if name in recorded}
-        row |= {"recorded": recorded["success"], "failure_mode": "", "excluded": False, "note": ""}
+        row |= {"recorded": recorded["success"], "failure_mode": "", "excluded": False}
+        row |= {"note": recorded.get("note", "")}
         return row | {name: value for name, value in decided.items() if name in _EPISODE_SCHEMA}
+
+    def _damaged(self, episode_id: str, error: EpisodeFormatError) -> dict[str, Any]:
+        """What a list shows of an episode whose file cannot be read: where it is, and the sentence as its note."""
+        known = {"episode_id": episode_id, "session": self.store.path(episode_id).parent.name, "complete": False}
+        return known | {"collection": "unknown", "success": "unknown", "note": f"damaged: {error}"}
 
     def _read_episode(self, episode_id: str) -> Episode:
         return self.store.read(episode_id, images=False)

@@ -127,6 +127,20 @@ def test_a_damaged_table_is_one_sentence(root: Path) -> None:
     assert "cannot be read" in app.error[0].value
 
 
+def test_a_damaged_recording_is_a_row_and_the_others_can_be_looked_at(root: Path) -> None:
+    store = EpisodeStore(root)
+    path = store.path(opened("episodes").session_state["episode"])
+    path.write_bytes(path.read_bytes()[:500])
+    streamlit.cache_resource.clear()
+    app = opened("episodes")
+    (error,) = app.error
+    assert path.name in error.value.replace("\\", "")
+    assert [str(note).startswith("damaged: ") for note in app.dataframe[0].value["note"]].count(True) == 1
+    app = press(app, "j")
+    assert not app.error
+    assert app.session_state["episode"] != path.stem
+
+
 def test_a_damaged_log_is_one_sentence(root: Path) -> None:
     (root / "audits.sqlite").write_bytes(b"nothing" * 999)
     assert "is damaged" in opened("overview").error[0].value

@@ -10,6 +10,7 @@ import streamlit as st
 from audits.kinds import FAILURE_MODES
 from labeling_app import desk, figures
 from labeling_app.cursor import clicked, cursor_bar, frames
+from labeling_app.data import Library
 from labeling_app.freezing import counts, freeze_box
 from labeling_app.palette import OUTCOMES
 
@@ -44,27 +45,31 @@ def _workbench(task: str) -> None:
     episode_id = desk.chosen(ids)
     desk.looking_at(episode_id)
     row = table.row(ids.index(episode_id), named=True)
-    episode = library.episode(episode_id)
-
     left, right = st.columns([1, 1], gap="medium")
     with left:
         _choose(table, ids, episode_id)
         _decide(row)
         desk.trouble()
     with right:
-        t = cursor_bar(episode_id, episode)
-        frames(library, episode_id, t)
-        figure = figures.signals_figure(episode, cursor=t)
-        chart = f"signals-{episode_id}"
-        st.plotly_chart(
-            figure,
-            key=chart,
-            on_select=lambda: clicked(chart),
-            selection_mode="points",
-            config={"displayModeBar": False},
-        )
+        desk.explained(_recording)(library, episode_id)
     freeze_box("episodes", _effect(table))
     desk.publish_link()
+
+
+def _recording(library: Library, episode_id: str) -> None:
+    """What was recorded at the cursor; of a damaged file the sentence, beside a list that goes on."""
+    episode = library.episode(episode_id)
+    t = cursor_bar(episode_id, episode)
+    frames(library, episode_id, t)
+    figure = figures.signals_figure(episode, cursor=t)
+    chart = f"signals-{episode_id}"
+    st.plotly_chart(
+        figure,
+        key=chart,
+        on_select=lambda: clicked(chart),
+        selection_mode="points",
+        config={"displayModeBar": False},
+    )
 
 
 def _choose(table: pl.DataFrame, ids: list[str], episode_id: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from episodes.errors import EpisodeFormatError, UsageError
 from pipelines.commands.show import print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -60,7 +63,7 @@ class Import:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspect:
-    """List sessions and episodes, or show one episode."""
+    """List sessions and episodes, or show one episode. A damaged file is a row of the list and a line on stderr."""
 
     episode: Positional[str | None] = None
     """episode id; the first digits are enough"""
@@ -78,11 +81,11 @@ class Inspect:
             self._one(store, _full_id(store, self.episode))
         elif self.session is not None or self.json:
             names = ("episode_id", "session", "task", "collection", "success", "length", "duration_s")
-            all_of = [store.attributes(episode_id) for episode_id in store.ids(session=self.session)]
-            rows = [{name: attributes[name] for name in names} for attributes in all_of]
-            print_json(rows) if self.json else print_rows(rows, empty="no episodes")
+            all_of = [_attributes(store, episode_id) for episode_id in _ids(store, self.session)]
+            rows = [{name: attributes.get(name) for name in names} | _damage(attributes) for attributes in all_of]
+            print_json(rows) if self.json else print_rows(_filled(rows), empty="no episodes")
         else:
-            print_rows([_summary(store, session) for session in store.sessions()], empty="no episodes yet")
+            print_rows(_filled([_summary(store, name) for name in store.sessions()]), empty="no episodes yet")
         return 0
 
     def _one(self, store: EpisodeStore, episode_id: str) -> None:
@@ -97,15 +100,47 @@ class Inspect:
 
 
 def _full_id(store: EpisodeStore, start: str) -> str:
-    """The only id that begins like this; the store refuses what is none."""
+    """The only id that begins like this."""
     found = [episode_id for episode_id in store.ids() if episode_id.startswith(start)]
-    return found[0] if len(found) == 1 else start
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} episodes begin with {start}, such as {found[0]}; give more digits")
+    if not found and len(start) < len("0123456789abcdef"):
+        raise UsageError(f"no episode begins with {start!r}; `regrasp inspect --json` lists all")
+    return found[0] if found else start  # the store refuses an id that is none
+
+
+def _ids(store: EpisodeStore, session: str | None) -> list[str]:
+    if session is not None and session not in store.sessions():
+        there = ", ".join(store.sessions()) or "none"
+        raise UsageError(f"there is no session {session!r} in {store.workspace.root}; there are: {there}")
+    return store.ids(session=session)
+
+
+def _attributes(store: EpisodeStore, episode_id: str) -> dict[str, Any]:
+    """The episode's attributes; of a damaged file what its place says, and `damaged` with the sentence, also said."""
+    try:
+        return store.attributes(episode_id)
+    except EpisodeFormatError as error:
+        print(f"damaged: {error}", file=sys.stderr)
+        return {"episode_id": episode_id, "session": store.path(episode_id).parent.name, "damaged": str(error)}
+
+
+def _damage(attributes: Mapping[str, Any]) -> dict[str, str]:
+    return {"damaged": attributes["damaged"]} if "damaged" in attributes else {}
+
+
+def _filled(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same columns in every row: only some of them may be damaged."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return [{name: "" if row.get(name) is None else row[name] for name in names} for row in rows]
 
 
 def _summary(store: EpisodeStore, session: str) -> dict[str, object]:
-    all_of = [store.attributes(episode_id) for episode_id in store.ids(session=session)]
-    outcomes = Counter(attributes["success"] for attributes in all_of)
+    all_of = [_attributes(store, episode_id) for episode_id in store.ids(session=session)]
+    whole = [attributes for attributes in all_of if "damaged" not in attributes]
+    outcomes = Counter(attributes["success"] for attributes in whole)
     counts = {name: outcomes[name] for name in ("success", "failure", "unknown")}
-    minutes = sum(attributes["duration_s"] for attributes in all_of) / 60
-    task = all_of[0]["task"]
-    return {"session": session, "task": task, "episodes": len(all_of), **counts, "minutes": f"{minutes:.1f}"}
+    minutes = sum(attributes["duration_s"] for attributes in whole) / 60
+    summary = {"session": session, "task": store.task_of(session) or "", "episodes": len(all_of), **counts}
+    damaged = {"damaged": len(all_of) - len(whole)} if len(whole) < len(all_of) else {}
+    return {**summary, "minutes": f"{minutes:.1f}", **damaged}

@@ -59,8 +59,11 @@ class Collect:
         from episodes.workspace import Workspace
         from pipelines.simulated import SessionJob
 
+        _check_count(self.episodes)
         if self.policy == "none" and self.teleop == "none":
             raise UsageError("nobody drives; give --policy DIR or --teleop scripted")
+        if self.policy != "none" and not Path(self.policy).is_dir():
+            raise UsageError(f"there is no policy at {self.policy}; give the directory that models/policy was made in")
         Workspace.open(root, create=True)
         alone = self.policy == "none"
         kind: Literal["demo", "rollout", "takeover"]
@@ -101,6 +104,7 @@ class Deploy:
         from pipelines.simulated import SessionJob, spec_for
         from releases import gates
 
+        _check_count(self.episodes)
         release = _verified(root, self.task, self.robot, self.release)
         robot = spec_for(release, self.task)
         gates.require(gates.check(release, robot))
@@ -119,6 +123,11 @@ class Deploy:
         )
         print(f"release {release.version} verified, {len(release.manifest.files)} files")
         return _recorded(job)
+
+
+def _check_count(episodes: int) -> None:
+    if episodes < 1:
+        raise UsageError(f"--episodes is {episodes}; a session holds one or more")
 
 
 def _verified(root: Path, task: str, profile: str, version: str | None) -> Release:
