@@ -13,6 +13,7 @@ from rich.table import Table
 from episodes.workspace import Workspace
 from pipelines.arm_episodes import ArmEpisode, trigger_rate
 from pipelines.closed_loop import ARMS
+from pipelines.human_steps import OTHERS, difference, verdict
 from pipelines.simulated import Arm
 from releases.bundle import open_release
 
@@ -99,10 +100,15 @@ class TaskScores:
             },
             "trigger": {**_alarm(held_out["trigger"]), "acts_on_robot": False},
             "early_trigger": {**_alarm(held_out["early_trigger"]), "acts_on_robot": True},
-            "closed_loop": {arm: self.arm_json(arm) for arm in ARMS},
+            "closed_loop": {**{arm: self.arm_json(arm) for arm in ARMS}, **self.saving_json()},
             "memory": {"items": self.memory_items},
             "out_of_fold": self.offline["out_of_fold"],
         }
+
+    def saving_json(self) -> dict[str, Any]:
+        """Human steps with Regrasp minus those of each other arm, on the same seeds; and what that says, in words."""
+        paired = {arm: difference(self.episodes, arm).json() for arm in OTHERS}
+        return {"human_steps_saved": {"with_minus": paired, "verdict": verdict(self.episodes)}}
 
     def arm_json(self, arm: Arm) -> dict[str, Any]:
         report, rows = self.arms[arm], self.episodes[arm]
@@ -168,6 +174,7 @@ def print_scoreboard(board: Scoreboard, console: Console) -> None:
         console.print()
         console.print(_offline_table(scores))
         console.print(_loop_table(scores))
+        console.print(verdict(scores.episodes), markup=False)
         if unequal := unequal_budgets(scores):
             console.print(unequal)
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in board.seconds.items())

@@ -83,7 +83,8 @@ def test_the_report_has_the_promised_names() -> None:
     assert {"value", "trigger", "closed_loop", "memory", "seconds"} <= set(told)
     for part, names in NAMED.items():
         assert names <= set(told[part])
-    assert set(told["closed_loop"]) == set(ARMS) == set(NAMED_ARMS)
+    assert set(told["closed_loop"]) == {*NAMED_ARMS, "human_steps_saved"}
+    assert set(ARMS) == set(NAMED_ARMS)
     for arm, names in NAMED_ARMS.items():
         assert names <= set(told["closed_loop"][arm])
     assert told["seconds"] == {"demonstrations": 3.5, "closed loop": 60.0}
@@ -134,6 +135,15 @@ def test_a_release_from_before_a_figure_was_measured_says_that_it_is_undefined()
     console = Console(record=True, width=200)
     print_scoreboard(made, console)
     assert "undefined (n 0)" in console.export_text()
+
+
+def test_the_report_and_the_table_say_what_regrasp_saved() -> None:
+    told = board().json()["closed_loop"]["human_steps_saved"]
+    assert told["with_minus"]["without"]["value"] == pytest.approx(0.5 - 4)
+    assert told["with_minus"]["random"] == {"value": -3.5, "lo": -4.0, "hi": -3.0, "n": 2}
+    console = Console(record=True, width=500)
+    print_scoreboard(board(), console)
+    assert told["verdict"] in console.export_text()
 
 
 def test_what_is_undefined_is_null_and_the_table_says_so() -> None:
