@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,11 @@ import polars as pl
 
 from episodes.workspace import atomic_write
 from models.sealed import read_sealed, write_sealed
+from robot_io.benchmark.protocol import VERSION
 
 RUN, TRAINING, TRIALS, CRASH = "run.json", "training.parquet", "trials.parquet", "crash.json"
+BROKEN = "fault"
+"""failure mode of an episode in which the physics diverged: counted, and nothing is learned from it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,8 @@ class RunRecord:
     """of work, evaluation included; no part of what is compared"""
     training: Sequence[TrainingEpisode]
     trials: Sequence[Trial]
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """what the method made on the way"""
 
     def frames(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows of training and of the trials."""
@@ -93,14 +98,20 @@ class RunRecord:
             buffer = io.BytesIO()
             frame.write_parquet(buffer)
             atomic_write(directory / name, buffer.getvalue())
-        rest = {name: getattr(self, name) for name in ("task", "method", "seed", "config", "versions", "seconds")}
+        names = ("task", "method", "seed", "config", "versions", "seconds", "made")
+        rest = {name: getattr(self, name) for name in names}
         write_sealed(directory / RUN, rest)
         (directory / CRASH).unlink(missing_ok=True)
 
     def _frame(self, rows: Sequence[TrainingEpisode] | Sequence[Trial], kind: type) -> pl.DataFrame:
-        columns = {"task": pl.String, "method": pl.String, "seed": pl.Int64} | _columns(kind)
+        columns = {"task": pl.String, "method": pl.String, "seed": pl.Int64} | columns_of(kind)
         mine = {"task": self.task, "method": self.method, "seed": self.seed}
         return pl.DataFrame([mine | asdict(row) for row in rows], schema=columns)
+
+
+def run_directory(root: Path, schedule: str, task: str, method: str, seed: int) -> Path:
+    """Where a run of the workspace `root` is, a workspace of its own; `schedule` is the name of its schedule."""
+    return root / "benchmark" / schedule / task / method / str(seed)
 
 
 def read_run(directory: Path) -> RunRecord | None:
@@ -117,11 +128,12 @@ def read_run(directory: Path) -> RunRecord | None:
 
 def versions() -> dict[str, str]:
     """What a run's numbers depend on."""
-    return {"python": platform.python_version()} | {
+    return {"protocol": VERSION, "python": platform.python_version()} | {
         name: version(name) for name in ("regrasp", "mujoco", "numpy", "torch")
     }
 
 
-def _columns(kind: type) -> dict[str, Any]:
+def columns_of(kind: type) -> dict[str, Any]:
+    """The columns of a table of such rows."""
     types = {"int": pl.Int64, "bool": pl.Boolean, "str": pl.String, "tuple[str, ...]": pl.List(pl.String)}
     return {name: types[annotation] for name, annotation in kind.__annotations__.items()}

@@ -3,11 +3,13 @@
 Rates are fractions of 1. SR is the share of the last trials, the policy alone, that succeeded; IR the person's steps
 among all steps of training, demonstrations excluded, and `ir_online` the same after the warm-up. The intervals are
 95 % percentiles of a bootstrap in two levels: runs (seeds), then episodes within each. With three seeds they are
-rough, and still wider and more honest than one over pooled episodes.
+rough, and still wider and more honest than one over pooled episodes. A mean is over the rigid tasks, each counted
+alike; which ones a method ran is named beside it.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,10 +21,12 @@ import numpy as np
 from episodes.errors import DataRefused
 from episodes.record import Array
 from models.sealed import read_sealed
+from robot_io.benchmark.protocol import CONTROLS, METHODS, RIGID, TASKS
 from robot_io.benchmark.record import CRASH, RUN, RunRecord, read_run
 from robot_io.sim.arm import FPS_HZ
 
 RESAMPLES = 1_000
+_METHODS = (*METHODS, *CONTROLS)
 Measure = Callable[[RunRecord], Array]
 """a run to (n, 2) rows of one episode each: how much, out of how much; their ratio of sums is the rate"""
 
@@ -30,19 +34,29 @@ Measure = Callable[[RunRecord], Array]
 def read_runs(directory: Path) -> list[RunRecord]:
     """All finished runs under `directory`, in the order of task, method and seed.
 
-    `DataRefused` where there is none, and where they come from several versions of MuJoCo.
+    `DataRefused` where there is none, and where they do not compare.
     """
     found = [read_run(path.parent) for path in sorted(directory.glob(f"**/{RUN}"))]
     runs = sorted((run for run in found if run is not None), key=lambda run: (run.task, run.method, run.seed))
     if not runs:
         raise DataRefused(f"no run of the benchmark is finished in {directory}; begin with `regrasp benchmark run`")
-    engines = sorted({run.versions["mujoco"] for run in runs})
-    if len(engines) > 1:
-        raise DataRefused(
-            f"the runs in {directory} come from MuJoCo {' and '.join(engines)}, so they do not compare; "
-            "run all of them with one"
-        )
+    check_alike(runs)
     return runs
+
+
+def check_alike(runs: Sequence[RunRecord]) -> None:
+    """Raise `DataRefused` where runs come from several versions of MuJoCo or of the protocol, or a task's schedules
+    differ: one table of them would compare what is not the same."""
+    for what, name in (("MuJoCo", "mujoco"), ("protocol", "protocol")):
+        _one({run.versions.get(name, "unknown") for run in runs}, f"of the benchmark come from {what}")
+    for task in sorted({run.task for run in runs}):
+        schedules = {json.dumps(run.config["schedule"], sort_keys=True) for run in runs if run.task == task}
+        _one(schedules, f"on {task} have the schedules")
+
+
+def _one(found: set[str], told: str) -> None:
+    if len(found) > 1:
+        raise DataRefused(f"the runs {told} {' and '.join(sorted(found))}, so they do not compare; run all with one")
 
 
 def read_crashes(directory: Path) -> list[dict[str, Any]]:
@@ -51,13 +65,26 @@ def read_crashes(directory: Path) -> list[dict[str, Any]]:
 
 
 def table(runs: Sequence[RunRecord]) -> dict[str, list[dict[str, Any]]]:
-    """`{mean: one row a method, tasks: one row a task and method}`; a mean is over the tasks that the method ran."""
-    methods = list(dict.fromkeys(run.method for run in runs))
-    tasks = list(dict.fromkeys(run.task for run in runs))
-    cells = {(t, m): [run for run in runs if run.task == t and run.method == m] for t in tasks for m in methods}
-    mean = [_row({t: cells[t, m] for t in tasks if cells[t, m]}) | {"method": m} for m in methods]
-    rows = [_row({t: cell}) | {"task": t, "method": m} for (t, m), cell in cells.items() if cell]
+    """`{mean: one row a method, tasks: one row a task and method}`; a mean is over `RIGID`, or those the method ran."""
+    cells = by_cell(runs)
+    methods = list(dict.fromkeys(m for _, m in cells))
+    rigid = {m: {t: cell for (t, of), cell in cells.items() if of == m and t in RIGID} for m in methods}
+    mean = [{"method": m, "tasks": list(cells)} | _row(cells) for m, cells in rigid.items() if cells]
+    rows = [{"task": t, "method": m} | _row({t: cell}) for (t, m), cell in cells.items()]
     return {"mean": mean, "tasks": rows}
+
+
+def by_cell(runs: Sequence[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
+    """(task, method) -> its runs; tasks and methods in the order of the protocol."""
+    cells: dict[tuple[str, str], list[RunRecord]] = {}
+    for run in sorted(runs, key=lambda run: (_place(run.task, TASKS), _place(run.method, _METHODS), run.seed)):
+        cells.setdefault((run.task, run.method), []).append(run)
+    return cells
+
+
+def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
+    """Where a name stands; what the protocol does not know comes last."""
+    return (order.index(name) if name in order else len(order), name)
 
 
 def success(run: RunRecord) -> Array:
@@ -83,6 +110,12 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, rate: float, drawn: Array) -> Interval:
+        """From the rate of what was seen and those of its resamples."""
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return cls(rate, float(low), float(high))
+
     def named(self, name: str) -> dict[str, float | None]:
         """As three fields of a row; None for NaN, as JSON has it."""
         fields = {name: self.rate, f"{name}_lo": self.low, f"{name}_hi": self.high}
@@ -93,12 +126,18 @@ def interval(tasks: Iterable[Sequence[RunRecord]], measure: Measure, seed: int =
     """The mean over tasks of a rate, and its interval."""
     measured = [[rows for run in runs if len(rows := measure(run))] for runs in tasks]
     measured = [rows for rows in measured if rows]
-    if not measured:
-        return Interval(np.nan, np.nan, np.nan)
+    return Interval.of(mean_rate(measured), draws(measured, seed)) if measured else Interval(np.nan, np.nan, np.nan)
+
+
+def draws(tasks: Sequence[Sequence[Array]], seed: int) -> Array:
+    """(RESAMPLES,) mean rates of resampled tasks -> runs -> (n, 2) rows."""
     random = np.random.default_rng(seed)
-    drawn = [np.mean([_rate(_resampled(rows, random)) for rows in measured]) for _ in range(RESAMPLES)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(float(np.mean([_rate(rows) for rows in measured])), float(low), float(high))
+    return np.array([mean_rate([_resampled(runs, random) for runs in tasks]) for _ in range(RESAMPLES)])
+
+
+def mean_rate(tasks: Sequence[Sequence[Array]]) -> float:
+    """The mean over tasks of the rate in all their rows."""
+    return float(np.mean([_rate(runs) for runs in tasks]))
 
 
 def _resampled(runs: Sequence[Array], random: np.random.Generator) -> list[Array]:
