@@ -49,6 +49,13 @@ def write_settings(workspace: Workspace, settings: Settings) -> None:
     atomic_write(_path(workspace), json.dumps(settings, sort_keys=True, indent=1).encode())
 
 
+def begin_settings(workspace: Workspace, settings: Settings) -> bool:
+    """Set these where the workspace sets nothing yet, never over what somebody set. True where they are what is set."""
+    if not _path(workspace).is_file():
+        write_settings(workspace, settings)
+    return read_settings(workspace) == settings
+
+
 def resolve(name: str, settings: Settings) -> Any:
     """The config called `name`: its defaults with the workspace's settings. Imports the model."""
     module, _, class_name = CONFIGS[name].partition(":")

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assets.settings import write_settings
+from assets.settings import begin_settings
 from audits.freeze import freeze, list_freezes
 from audits.log import AuditLog
 from episodes.errors import GateNotMet
@@ -255,7 +255,11 @@ def run(root: Path, *, quick: bool = False, report: Path | None = None, console:
     console = console or Console()
     workspace = Workspace.open(root, create=True)
     plan = QUICK if quick else FULL
-    write_settings(workspace, plan.settings)
+    if not begin_settings(workspace, plan.settings):
+        kept = (
+            f"{workspace.root}/settings.json is not what this demo would set, so the workspace's own settings are used"
+        )
+        console.print(f"{kept}; for the demo's give another --root")
     board = Demo(workspace, plan, console).run()
     print_scoreboard(board, console)
     if report is not None:
