@@ -149,6 +149,12 @@ def test_columns_that_are_not_kept_are_named(tmp_path: Path) -> None:
     assert "not kept: columns observation.effort" in import_dataset(source, tmp_path / "w").warnings
 
 
+def test_what_video_loses_is_said(bridge: tuple[EpisodeStore, Any]) -> None:
+    _, report = bridge
+    (told,) = (warning for warning in report.warnings if "JPEG q95" in warning)
+    assert told.startswith("video becomes JPEG q95, which loses a little: observation.images.")
+
+
 def test_a_damaged_video_quarantines_its_episodes(tmp_path: Path) -> None:
     source = edited(tmp_path)
     (source / VIDEO).write_bytes((source / VIDEO).read_bytes()[:100_000])

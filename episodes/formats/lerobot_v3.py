@@ -75,7 +75,7 @@ class LeRobotV3:
         self._rows = _read_episodes(path)
         self._table: tuple[Path, pa.Table, str] | None = None
         self.names = list(self._rows)
-        self.warnings = self._dropped()
+        self.warnings = [*self._dropped(), *self._recoded()]
 
     def close(self) -> None:
         """Let go of the last data file."""
@@ -216,6 +216,10 @@ class LeRobotV3:
         kept = _READ | _BOOKKEEPING
         lost = [key for key, f in self._info.features.items() if key not in kept and f.dtype not in ("video", "image")]
         return [f"not kept: columns {', '.join(sorted(lost))}"] if lost else []
+
+    def _recoded(self) -> list[str]:
+        videos = sorted(key for key, feature in self._info.features.items() if feature.dtype == "video")
+        return [f"video becomes JPEG q95, which loses a little: {', '.join(videos)}"] if videos else []
 
     def _file(self, template: str, place: dict[str, Any], name: str, key: str) -> Path:
         try:
