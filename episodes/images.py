@@ -65,7 +65,7 @@ def _decode_jpeg(data: bytes) -> Array:
 def _decode_png(data: bytes) -> Array:
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         _check_size(image.height, image.width)
-        return np.asarray(image.convert("RGB"))
+        return np.array(image.convert("RGB"))  # a copy: as writable as a decoded JPEG
 
 
 def _check_size(height_px: int, width_px: int) -> None:

@@ -12,6 +12,7 @@ encoder that made it, so another encoder is refused, and so is any changed byte.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,8 +129,8 @@ class RecoveryMemory:
         """The `k` items of `task` most similar to `query` (D,), best first, ties in the order of building.
 
         `exclude_episode` leaves out that episode's items (the query's own, when judging), `min_value` those whose goal
-        is worth less, `min_similarity` those less similar. Nothing left gives an empty list: then a person is asked.
-        DataRefused where the query is not finite, zero, or not of the keys' size.
+        is worth less, `min_similarity` those less similar; what just reaches either is kept. Nothing left gives an
+        empty list: then a person is asked. DataRefused where the query is not finite, zero, or not of the keys' size.
         """
         if k < 1:
             raise UsageError(f"k is {k}; ask for one item or more")
@@ -147,10 +148,11 @@ class RecoveryMemory:
         rows = np.flatnonzero(allowed)
         return [Retrieved(keys.items[i], float(similarity[i])) for i in _best(rows, similarity[rows], k)]
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: str | os.PathLike[str]) -> None:
         """Write both files, the manifest last."""
         from safetensors.numpy import save
 
+        directory = Path(directory)
         columns = {name: np.array([getattr(item, name) for item in self.items]) for name in (*SCALARS, *VECTORS)}
         arrays = save({name: np.ascontiguousarray(column) for name, column in columns.items()})
         content = {
@@ -166,10 +168,11 @@ class RecoveryMemory:
         write_sealed(directory / MANIFEST, content)
 
     @classmethod
-    def load(cls, directory: Path, encoder_id: str) -> RecoveryMemory:
+    def load(cls, directory: str | os.PathLike[str], encoder_id: str) -> RecoveryMemory:
         """Read what `save` wrote. IntegrityError on another encoder, a changed byte or a missing file."""
         from safetensors.numpy import load
 
+        directory = Path(directory)
         try:
             manifest, arrays = (directory / MANIFEST).read_bytes(), (directory / ARRAYS).read_bytes()
         except OSError as error:

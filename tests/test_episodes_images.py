@@ -22,7 +22,9 @@ def as_bytes(image: Image.Image, kind: str) -> bytes:
 def test_jpeg_is_close_and_png_is_exact() -> None:
     frame = sample_frame(3)
     assert np.abs(decode(encode_jpeg(frame), "jpeg").astype(int) - frame).mean() < 8
-    np.testing.assert_array_equal(decode(as_bytes(Image.fromarray(frame), "PNG"), "png"), frame)
+    exact = decode(as_bytes(Image.fromarray(frame), "PNG"), "png")
+    np.testing.assert_array_equal(exact, frame)
+    assert exact.flags.writeable
 
 
 def test_jpeg_keeps_channel_order() -> None:

@@ -123,6 +123,11 @@ def test_round_trip_keeps_items_and_tombstones(tmp_path):
     assert 3 not in steps(found)
 
 
+def test_a_path_may_be_text(tmp_path):
+    memory_of().save(str(tmp_path / "m"))
+    assert len(RecoveryMemory.load(str(tmp_path / "m"), "enc")) == len(memory_of())
+
+
 def test_same_items_are_the_same_bytes(tmp_path):
     for name in "ab":
         memory_of().save(tmp_path / name)
