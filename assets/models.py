@@ -60,9 +60,13 @@ def intervention(work: Work) -> Made:
     trigger.save(work.out)
     alarmed = held_out_alarms(trigger, episodes, value, fitted, curves)
     told = {"model": model_hash, "threshold": trigger.threshold, "early threshold": trigger.early_threshold}
+    calibration = {
+        "calibrated on": trigger.calibration_episodes,
+        "alarm rate on those it was calibrated on": trigger.alarm_rate,
+    }
     read = {"label freeze": inputs.freeze_name(work, "labels/audited") or "none", "audited intervals": len(audited)}
     return Made(
-        metadata=told | {"calibrated on": trigger.calibration_episodes, "alarm rate": trigger.alarm_rate} | read,
+        metadata=told | calibration | read,
         checks=(_calibrated(trigger, alarmed),),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 
 from polars import col, read_parquet
 from polars.exceptions import PolarsError
@@ -74,6 +75,12 @@ class Snapshot:
     def applies(self, stage: Stage, partition: str) -> bool:
         """False where the stage has nothing to read: no demonstrations, no base policy."""
         return not stage.collection or bool(self.collected(partition, stage.collection))
+
+    def notes(self, task: str) -> dict[str, str]:
+        """episode_id -> digest of what the simulator noted of it, for the episodes of a task that have such notes."""
+        ids = {episode_id for session in self.sessions(task) for episode_id in self.ids[session]}
+        files = sorted((self.workspace.derived / "privileged").glob("*/*.parquet"))
+        return {path.stem: blake2b(path.read_bytes(), digest_size=8).hexdigest() for path in files if path.stem in ids}
 
     def frozen_by(self, stage: Stage) -> FrozenBy | None:
         """The freeze the stage reads, as a manifest names it."""

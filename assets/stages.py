@@ -33,6 +33,8 @@ class Stage:
     """which kind of freeze it reads"""
     collection: str = ""
     """reads only episodes collected like this, and is there only where there are any"""
+    notes: bool = False
+    """reads what only the simulator knows, to score by it; no other stage may"""
     checks: tuple[str, ...] = ()
     """names of its checks; the first one fails where the data are refused"""
     kinds: tuple[str, ...] = ()
@@ -174,6 +176,7 @@ STAGES: tuple[Stage, ...] = (
         partition="task",
         about="How good the value and the trigger are on episodes they did not see.",
         deps=("triggers/curves",),
+        notes=True,
         kinds=("json",),
     ),
     Stage(

@@ -23,7 +23,7 @@ VersionOf = Callable[[Stage, str], str]
 Place = tuple[str, str]
 """stage key, partition"""
 MISSING = "missing"
-EPISODES, CODE, FREEZE = "episodes", "code", "freeze"
+EPISODES, CODE, FREEZE, NOTES = "episodes", "code", "freeze", "simulator's notes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Version:
 
     digest: str
     inputs: Mapping[str, str]
-    """`code`, `freeze`, `episodes`, `settings <name>`, `<stage key> <partition>` -> that ingredient's version"""
+    """`code`, `freeze`, `episodes`, `simulator's notes`, `settings <name>`, `<stage key> <partition>` -> its version"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,8 @@ def compose(snapshot: Snapshot, stage: Stage, partition: str, version_of: Versio
     inputs |= {f"settings {name}": digest(name, snapshot.settings) for name in stage.configs}
     if stage.freeze:
         inputs[FREEZE] = _freeze_version(snapshot, stage, partition)
+    if stage.notes:
+        inputs[NOTES] = hashed(snapshot.notes(partition))
     if stage.collection:
         inputs[EPISODES] = _collected_version(snapshot, stage, partition)
     elif not stage.deps:

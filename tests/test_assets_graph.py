@@ -21,6 +21,7 @@ from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
 from pipelines.materialize import Report, materialize
 from pipelines.resources import dagster_instance
+from robot_io.collect import privileged_frame
 
 SMALL = {
     "policy": {"steps": 20},
@@ -67,7 +68,10 @@ def test_dagster_holds_our_versions_figures_and_checks(made: tuple[Workspace, Re
 
     workspace = made[0]
     manifest = read_manifest(workspace, STAGE["values/model"], "insert")
+    intervention = read_manifest(workspace, STAGE["models/intervention"], "insert")
     assert manifest is not None
+    assert intervention is not None
+    assert "alarm rate on those it was calibrated on" in intervention.metadata
     with dagster_instance(workspace) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey(["values", "model"]))
         assert event is not None
@@ -126,6 +130,42 @@ def test_the_candidate_is_a_release_that_verifies(made: tuple[Workspace, Report,
     assert manifest.parents.label_freeze is None
     assert manifest.parents.value_model == read_model(workspace)
     assert manifest.features.fps == 10
+
+
+def test_no_model_reads_what_only_the_simulator_knows_and_the_report_does(
+    made: tuple[Workspace, Report, list[str]], tmp_path: Path
+) -> None:
+    """The same episodes with notes that contradict their outcomes give the same models, and another report."""
+    plain, root = made[0], tmp_path / "noted"
+    fill(root)
+    workspace, store = Workspace.open(root), EpisodeStore(root)
+    write_settings(workspace, SMALL)
+    for episode_id in store.ids():
+        length, won = store.attributes(episode_id)["length"], store.attributes(episode_id)["success"] == "success"
+        place = workspace.derived / "privileged/all" / f"{episode_id}.parquet"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        privileged_frame(episode_id, [(float(won), won, won)] * length).write_parquet(place)
+    materialize(workspace, say=list[str]().append, show_progress=False)
+    versions = {where: standing(where, "data_version") for where in (plain, workspace)}
+    differ = {key for key in versions[plain] if versions[plain][key] != versions[workspace][key]}
+    assert differ == {"reports/offline insert", "releases/candidate insert"}
+    models = standing(plain, "model")
+    assert len(models) == 4
+    assert standing(workspace, "model") == models
+    report = {where: (where.derived / "reports/offline/insert/report.json").read_text() for where in versions}
+    assert json.loads(report[plain])["held_out"]["trigger"]["recall"]["n"] == 0
+    assert json.loads(report[workspace])["held_out"]["trigger"]["recall"]["n"] > 0
+
+
+def standing(workspace: Workspace, what: str) -> dict[str, str]:
+    """`<stage> <partition>` -> its data version, or the hash of its model where it has one."""
+    found = {}
+    for path in sorted(workspace.derived.glob("*/*/*/manifest.json")):
+        saved = json.loads(path.read_text())
+        said = saved if what in saved else saved["metadata"]
+        if what in said:
+            found[f"{saved['asset']} {saved['partition']}"] = said[what]
+    return found
 
 
 def test_a_label_freeze_is_read_named_and_trained_on(workspace: Workspace) -> None:

@@ -77,6 +77,19 @@ def test_the_version_that_stands_is_the_one_wanted(workspace: Workspace) -> None
         assert standing(snapshot)(STAGE[key], partition) == wanted(snapshot)(STAGE[key], partition)
 
 
+def test_other_notes_of_the_simulator_make_the_report_stale_and_no_model(workspace: Workspace) -> None:
+    notes = workspace.derived / "privileged/a-rollouts"
+    notes.mkdir(parents=True)
+    (episode_id,) = EpisodeStore(workspace.root).ids(session="a-rollouts")
+    for content in (b"first", b"second"):
+        (notes / f"{episode_id}.parquet").write_bytes(content)
+        assert stale(workspace) == {("reports/offline", "a"), ("releases/candidate", "a")}
+        assert causes(workspace, "reports/offline", "a") == ("simulator's notes changed",)
+        mark_made(workspace)
+    (notes / "0123456789abcdef.parquet").write_bytes(b"of an episode that is gone")
+    assert stale(workspace) == set()
+
+
 def test_a_task_without_demonstrations_has_no_policy_to_make(workspace: Workspace) -> None:
     snapshot = Snapshot.take(workspace)
     assert snapshot.applies(STAGE["models/policy"], "a")

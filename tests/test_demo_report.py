@@ -6,10 +6,8 @@ fair one is.
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,8 @@ from releases.ledger import history
 TASK = "tube_insertion"
 FIGURES = {
     "value": ("voc", "success_auroc", "n"),
-    "trigger": ("precision", "recall", "failures_flagged", "successes_alarmed", "delay_s", "n"),
+    "trigger": ("precision", "recall", "failures_flagged", "successes_alarmed", "balanced_accuracy", "delay_s", "n"),
+    "early_trigger": ("failures_flagged", "successes_alarmed_outside_labels", "successes_alarmed", "delay_s", "n"),
     "memory": ("items",),
     "closed_loop/without": ("sr", "ir", "n"),
     "closed_loop/random": ("sr", "ir", "n", "recovery_rate"),
@@ -75,10 +74,38 @@ def test_the_value_holds_on_episodes_nothing_was_learned_from(demo_workspace: De
     assert value["success_auroc"] >= 0.90, value
 
 
-def test_the_trigger_flags_held_out_failures(demo_workspace: DemoRun) -> None:
+def test_the_trigger_tells_held_out_failures_from_successes(demo_workspace: DemoRun) -> None:
     trigger = demo_workspace.report["trigger"]
-    assert trigger["failures_flagged"] >= 0.9, trigger
-    assert trigger["successes_alarmed"] < trigger["failures_flagged"]
+    assert trigger["failures_flagged"] >= 0.95, trigger
+    assert trigger["balanced_accuracy"] >= 0.90, trigger
+
+
+def test_the_alarm_that_acts_is_named_with_what_its_alpha_bounds(demo_workspace: DemoRun) -> None:
+    early = demo_workspace.report["early_trigger"]
+    assert (early["acts_on_robot"], demo_workspace.report["trigger"]["acts_on_robot"]) == (True, False)
+    assert 0 <= early["successes_alarmed_outside_labels"] <= early["successes_alarmed"] <= 1
+    assert early["successes_alarmed_outside_labels_lo"] <= 0.2, early
+
+
+def test_the_saving_of_human_steps_is_judged_by_pairs_of_seeds_and_printed(
+    demo_workspace: DemoRun, arms: dict[str, list[tuple[int, Array, bool]]]
+) -> None:
+    saved = demo_workspace.report["closed_loop"]["human_steps_saved"]
+    human = {
+        arm: np.array([(source == ActionSource.HUMAN).sum() for _, source, _ in rows]) for arm, rows in arms.items()
+    }
+    for other in ("without", "random"):
+        paired = saved["with_minus"][other]
+        assert paired["n"] == len(human["with"])
+        assert paired["value"] == pytest.approx((human["with"] - human[other]).mean(), abs=1e-6)
+    assert saved["verdict"] in " ".join(demo_workspace.printed.split())
+
+
+@pytest.mark.parametrize("arm", RETURNED)
+def test_the_simulator_says_how_each_failed_episode_failed(demo_workspace: DemoRun, arm: str) -> None:
+    told = demo_workspace.report["closed_loop"][arm]
+    assert sum(told["failure_modes"].values()) == round(told["n"] * (1 - told["sr"]))
+    assert not {"", "unknown"} & set(told["failure_modes"])
 
 
 def test_there_is_enough_to_judge_and_to_calibrate_on(demo_workspace: DemoRun) -> None:
@@ -128,13 +155,6 @@ def test_what_was_frozen_stands_in_a_whole_log(demo_workspace: DemoRun) -> None:
     log = AuditLog(demo_workspace.root / "audits.sqlite")
     assert {(made.kind, made.name) for made in list_freezes(log)} >= {("episodes", "demo"), ("labels", "demo")}
     assert log.verify() == len(log.events())
-
-
-def test_no_model_reads_what_only_the_simulator_knows(demo_workspace: DemoRun) -> None:
-    privileged = list((demo_workspace.root / "derived/privileged").iterdir())
-    assert privileged, "the demo scores the trigger against the simulator's own notes"
-    for manifest in Path(demo_workspace.root, "derived").rglob("manifest.json"):
-        assert not any("privileged" in name for name in json.loads(manifest.read_text())["inputs"])
 
 
 def test_the_last_lines_name_the_two_places_to_look(demo_workspace: DemoRun) -> None:
