@@ -1,4 +1,4 @@
-"""Runs of the benchmark side by side, each in a process of its own with one thread."""
+"""Runs of the benchmark side by side, each in a process of its own with one thread, and where their record is."""
 
 from __future__ import annotations
 
@@ -6,35 +6,79 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from episodes.errors import DataRefused
+from robot_io.benchmark.protocol import MATCHED
 
 if TYPE_CHECKING:
     from robot_io.benchmark.record import RunRecord
     from robot_io.benchmark.run import Plan
 
 Done = Callable[["Plan", "RunRecord | Exception"], None]
+RECORD = Path(__file__).resolve().parent.parent / "docs" / "benchmark"
+"""the committed record of the table"""
 
 
 def run_directory(root: Path, schedule: str, plan: Plan) -> Path:
     """Where the run of a plan is, a workspace of its own; `schedule` is the name of the plan's."""
-    return root / "benchmark" / schedule / plan.task / plan.method / str(plan.seed)
+    from robot_io.benchmark import record
+
+    return record.run_directory(root, schedule, plan.task, plan.method, plan.seed)
 
 
 def run_plans(root: Path, schedule: str, plans: Sequence[Plan], *, workers: int, done: Done) -> None:
-    """Do every run that is not done; `done` is told of each, also of one that failed: the others go on."""
+    """Do every run that is not done; `done` is told of each, also of one that failed: the others go on.
+
+    A control that is matched to another run waits until all others are done.
+    """
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_run, plan, run_directory(root, schedule, plan)): plan for plan in plans}
-        for future in as_completed(futures):
-            error = future.exception()
-            if error is not None and not isinstance(error, Exception):
-                raise error
-            done(futures[future], error if error is not None else future.result())
+        for matched in (False, True):
+            mine = [plan for plan in plans if (plan.method in MATCHED) is matched]
+            futures = {pool.submit(_run, root, schedule, plan): plan for plan in mine}
+            for future in as_completed(futures):
+                error = future.exception()
+                if error is not None and not isinstance(error, Exception):
+                    raise error
+                done(futures[future], error if error is not None else future.result())
+                _summarise(root, schedule)
 
 
-def _run(plan: Plan, directory: Path) -> RunRecord:
+def known_runs(root: Path, schedule: str) -> tuple[list[RunRecord], list[dict[str, Any]], str]:
+    """Finished runs, crashes, and whose they are: the workspace's, or where it has none the committed record's.
+
+    `DataRefused` where there are none in either, or they do not compare.
+    """
+    from robot_io.benchmark.published import read_record
+    from robot_io.benchmark.record import RUN
+    from robot_io.benchmark.table import check_alike, read_crashes, read_runs
+
+    directory = root / "benchmark" / schedule
+    recorded = schedule == "table" and RECORD.is_dir() and next(directory.glob(f"**/{RUN}"), None) is None
+    if not recorded:
+        return read_runs(directory), read_crashes(directory), "workspace"
+    runs, crashed = read_record(RECORD)
+    check_alike(runs)
+    return runs, crashed, "record"
+
+
+def _run(root: Path, schedule: str, plan: Plan) -> RunRecord:
     import torch
 
+    from robot_io.benchmark.record import run_directory
     from robot_io.benchmark.run import run
 
     torch.set_num_threads(1)
-    return run(plan, directory)
+    like = MATCHED.get(plan.method)
+    matched = run_directory(root, schedule, plan.task, like, plan.seed) if like else None
+    return run(plan, run_directory(root, schedule, plan.task, plan.method, plan.seed), matched=matched)
+
+
+def _summarise(root: Path, schedule: str) -> None:
+    """Leave the table of what is done beside the runs, where the app reads it; none while nothing is done."""
+    from robot_io.benchmark.summary import write_summary
+
+    try:
+        write_summary(root / "benchmark" / schedule)
+    except DataRefused:
+        return  # the command that asks for the table says why

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TABLE_TASKS = ("tube_insertion", "ram_insertion")
 TABLE_METHODS = ("bc", "hil_serl")
+COMPARED = tuple(f"{name}{end}" for name in ("ir_ratio", "sr_difference") for end in ("", "_lo", "_hi"))
 SHOWN = ("sr", "sr_lo", "sr_hi", "ir", "ir_lo", "ir_hi", "ir_online", "training_sr", "human_steps_per_episode")
 
 
@@ -76,21 +77,25 @@ class Table:
     """print JSON"""
     smoke: bool = False
     full: bool = False
+    write_docs: Path | None = None
+    """write the record, as benchmark/*.parquet, and the page benchmark.md into this directory instead"""
 
     def run(self, root: Path) -> int:
-        from robot_io.benchmark.table import read_crashes, read_runs, table
+        from episodes.errors import UsageError
+        from pipelines.benchmark import known_runs
+        from robot_io.benchmark.summary import summary
 
-        directory = root / "benchmark" / _schedule(smoke=self.smoke, full=self.full)
-        rows: dict[str, Any] = table(read_runs(directory))
-        crashed = read_crashes(directory)
+        name = _schedule(smoke=self.smoke, full=self.full)
+        if self.write_docs is not None and name != "table":
+            raise UsageError(f"the page is of the table's own schedule; leave out --{name}")
+        runs, crashed, source = known_runs(root, name)
+        if self.write_docs is not None:
+            return _write_docs(self.write_docs, runs, crashed)
+        found = summary(runs, crashed)
         if self.json:
-            print_json(rows | {"crashed": crashed})
-            return 0
-        for part in rows["tasks"], [{"task": "mean", **row} for row in rows["mean"]]:
-            print_rows([_shown(row) for row in part], empty="")
-            print()
-        for crash in crashed:
-            print("crashed: {task} {method} seed {seed}: {error}".format(**crash))
+            print_json(found | {"source": source})
+        else:
+            _print(found, source)
         return 0
 
 
@@ -118,6 +123,32 @@ def _line(plan: Plan, what: RunRecord | Exception) -> str:
     human = sum(row.human_steps for row in what.training)
     share = f", human {human} of {steps} steps" if steps else ""
     return f"{name}: {sum(last)} of {len(last)} alone{share}, {what.seconds:.0f} s"
+
+
+def _write_docs(directory: Path, runs: list[RunRecord], crashed: list[dict[str, Any]]) -> int:
+    from pipelines.benchmark_page import PAGE, write_page
+    from robot_io.benchmark.published import write_record
+
+    write_record(directory / "benchmark", runs, crashed)
+    write_page(directory, runs, crashed)
+    print(f"{len(runs)} runs are in {directory / 'benchmark'} and on {directory / PAGE}")
+    return 0
+
+
+def _print(found: dict[str, Any], source: str) -> None:
+    """The tables for people."""
+    for part in found["tasks"], [{**row, "task": "mean"} for row in found["mean"]]:
+        print_rows([_shown(row) for row in part], empty="no rigid task, so no mean")
+        print()
+    for row in found["mean"]:
+        print(f"mean of {row['method']}: over {', '.join(row['tasks'])}")
+    for row in found["comparisons"]:
+        told = {name: "-" if row[name] is None else f"{row[name]:.3f}" for name in COMPARED}
+        print("{method} against {against}: ".format(**row), end="")
+        print("IR ratio {} [{}, {}], SR difference {} [{}, {}]".format(*told.values()))
+    for crash in found["crashed"]:
+        print("crashed: {task} {method} seed {seed}: {error}".format(**crash))
+    print("from this workspace" if source == "workspace" else "from the committed record: this workspace has no run")
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

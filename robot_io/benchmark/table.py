@@ -178,6 +178,9 @@ def _row(tasks: dict[str, list[RunRecord]]) -> dict[str, Any]:
         "recovery_share": _of(sum(row.recovery_steps for row in training), steps),
         "human_steps_per_episode": _of(human, len(training)),
         "human_s_per_success": _of(human / FPS_HZ, won),
+        "triggers": sum(row.triggers for row in training),
+        "recoveries": sum(row.recoveries for row in training),
+        "recoveries_better": sum(row.recoveries_better for row in training),
         "takeovers": dict(sorted(Counter(reason for row in training for reason in row.reasons).items())),
         "failure_modes": dict(sorted(Counter(t.failure_mode for t in trials if not t.success).items())),
         "training_failure_modes": dict(
