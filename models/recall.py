@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from episodes.errors import DataRefused
-from episodes.record import Array
+from episodes.record import ActionSource, Array
 from models.dataset import StepData, check_alike
 from models.memory import MemoryItem, RecoveryMemory, Retrieved
 from models.networks import CLIP_SD
@@ -56,8 +56,10 @@ class MemoryConfig:
     """lowest V of a goal"""
     margin: float = 0.03
     """a goal must be worth this much more than now"""
-    floor_quantile: float = 0.02
-    """of leave-one-episode-out similarities, below which a state counts as unknown"""
+    floor_quantile: float | None = 0.02
+    """of leave-one-episode-out similarities, below which a state counts as unknown; None: no state is unknown"""
+    human_only: bool = False
+    """remember only where a person drove: for a policy that still changes, whose own ways are not worth following"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,7 @@ def build_memory(
     candidates = {
         e.episode_id: mine_pairs(
             values[e.episode_id],
-            e.source,
+            _remembered(e.source, config),
             time_s=e.time_s,
             span_s=config.span_s,
             gain=config.gain,
@@ -158,6 +160,11 @@ def build_memory(
     return BuiltMemory(memory=memory, encoder=known, report=chosen.report())
 
 
+def _remembered(source: Array, config: MemoryConfig) -> Array:
+    """`source` with a hold, from which no pair is mined, wherever nothing is to be remembered."""
+    return np.where(source == ActionSource.HUMAN, source, ActionSource.HOLD) if config.human_only else source
+
+
 def _item(episode: StepData, encoder: SituationEncoder, t: int, goal_t: int, values: Array) -> MemoryItem:
     return MemoryItem(
         task=episode.task,
@@ -172,8 +179,10 @@ def _item(episode: StepData, encoder: SituationEncoder, t: int, goal_t: int, val
     )
 
 
-def similarity_floor(memory: RecoveryMemory, quantile: float) -> float:
-    """A low quantile of what each key finds among other episodes; -1 for a memory of one episode."""
+def similarity_floor(memory: RecoveryMemory, quantile: float | None) -> float:
+    """A low quantile of what each key finds among other episodes; -1 for a memory of one episode, or for None."""
+    if quantile is None:
+        return -1.0
     found = [memory.retrieve(i.key, 1, i.task, exclude_episode=i.episode_id) for i in memory.items]
     best = [answers[0].similarity for answers in found if answers]
     return float(np.quantile(best, quantile)) if best else -1.0

@@ -83,7 +83,7 @@ class RecoveryPolicy:
     @torch.no_grad()
     def chunk(self, situation: Array, goal: Array) -> Array:
         """(8, A) actions from a (S,) situation towards a (S,) goal."""
-        tensors = (torch.as_tensor(np.asarray(x, np.float32)[None]) for x in (situation, goal))
+        tensors = (torch.tensor(np.asarray(x, np.float32)[None]) for x in (situation, goal))
         return np.asarray(self.net(*tensors)[0].numpy())
 
     def save(self, directory: Path) -> str:

@@ -99,6 +99,11 @@ class Replay:
         self._rows[self._added % len(self._rows)] = row
         self._added += 1
 
+    def rewind(self, count: int) -> None:
+        """Forget all but the first `count` transitions; only while none had to go to make room."""
+        assert count <= self._added <= len(self._rows), "what was overwritten does not come back"
+        self._added = count
+
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, -) rows at random, with replacement; `batch` says what is in them."""
         if not self._added:

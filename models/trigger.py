@@ -42,6 +42,9 @@ class TriggerConfig:
     """share of successes that may see a false early alarm, outside what is labelled as a stall"""
     drift: float = 0.5
     """expected gain of V in one median duration, below which the CUSUM grows"""
+    demonstrations: bool = False
+    """where the policy has too few successes of its own, calibrate on a person's unaided ones too: what is promised
+    then holds for runs like those; for a policy at the start of its learning"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,10 @@ def fit_trigger(
     Raises `DataRefused` where there are fewer than the
     statement needs, and says how many are missing.
     """
-    clean = [e for e in episodes if e.success and e.policy_alone and e.group_id in model.fold_of]
+    known = [e for e in episodes if e.success and e.unaided and e.group_id in model.fold_of]
+    clean = [e for e in known if e.policy_alone]
+    if config.demonstrations and len(clean) < needed(config.alpha):
+        clean = known
     missing = needed(config.alpha) - len(clean)
     if missing > 0:
         raise DataRefused(

@@ -142,26 +142,34 @@ def load_deployment(parts: Mapping[str, Path], spec: RobotSpec) -> Deployment:
 
     `IntegrityError` where the trigger was calibrated on other models; `DataRefused` where one reads another robot.
     """
+    monitor = load_monitor(parts, spec)
+    policy = load_policy(parts["policy"])
+    _check_reads("policy", policy.policy.proprio_names, spec)
+    return Deployment(policy, monitor, load_recovery(parts, spec))
+
+
+def load_monitor(parts: Mapping[str, Path], spec: RobotSpec) -> ReleaseMonitor:
+    """Of the directories `value trigger`: what notices that a policy is stuck."""
     value, trigger = ValueModel.load(parts["value"]), Trigger.load(parts["trigger"])
     for name, bound in (("value", trigger.value_hash), ("trigger", trigger.intervention_hash)):
         if model_hash(parts[name]) != bound:
             raise IntegrityError(
                 f"the trigger was calibrated on another {name} model ({bound}); build the release again"
             )
-    monitor = ReleaseMonitor(value, InterventionModel.load(parts["trigger"]), trigger, spec)
-    policy, encoder = load_policy(parts["policy"]), SituationEncoder.load(parts["memory"])
-    recovery = ReleaseRecovery(
-        RecoveryMemory.load(parts["memory"], encoder.encoder_id), encoder, RecoveryPolicy.load(parts["recovery"])
-    )
-    read = {
-        "policy": policy.policy.proprio_names,
-        "memory": encoder.proprio_names,
-        "recovery": recovery.policy.proprio_names,
-    }
-    for name, columns in read.items():
-        if columns != spec.proprio_names:
-            raise DataRefused(f"the {name} of this release reads not what {spec.robot} measures; train one for it")
-    return Deployment(policy, monitor, recovery)
+    return ReleaseMonitor(value, InterventionModel.load(parts["trigger"]), trigger, spec)
+
+
+def load_recovery(parts: Mapping[str, Path], spec: RobotSpec) -> ReleaseRecovery:
+    """Of the directories `memory recovery`: what gets the robot out of it."""
+    encoder, policy = SituationEncoder.load(parts["memory"]), RecoveryPolicy.load(parts["recovery"])
+    _check_reads("memory", encoder.proprio_names, spec)
+    _check_reads("recovery", policy.proprio_names, spec)
+    return ReleaseRecovery(RecoveryMemory.load(parts["memory"], encoder.encoder_id), encoder, policy)
+
+
+def _check_reads(name: str, columns: tuple[str, ...], spec: RobotSpec) -> None:
+    if columns != spec.proprio_names:
+        raise DataRefused(f"the {name} of this release reads not what {spec.robot} measures; train one for it")
 
 
 def load_policy(directory: Path) -> DeployedPolicy:

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.actor_critic import ActorCritic, ActorCriticConfig
 from robot_io.benchmark.agent import ActorPolicy, Sight, cloned
 from robot_io.benchmark.method import Start
+from robot_io.benchmark.record import TrainingEpisode
 
 
 @dataclass(slots=True)
@@ -35,6 +36,12 @@ class BehaviourCloning:
 
     def alone(self) -> ActorPolicy:
         return self.policy
+
+    def ended(self, row: TrainingEpisode) -> None:
+        """Nothing is learned."""
+
+    def made(self) -> Mapping[str, Any]:
+        return {}
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self.settings)

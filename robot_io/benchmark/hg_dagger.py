@@ -17,6 +17,7 @@ from episodes.record import ActionSource, Episode, Outcome
 from models.actor_critic import ActorCritic, ActorCriticConfig
 from robot_io.benchmark.agent import ActorPolicy, Sight, cloned
 from robot_io.benchmark.method import Start
+from robot_io.benchmark.record import BROKEN, TrainingEpisode
 from robot_io.protocols import Step
 
 
@@ -49,13 +50,26 @@ class HgDagger:
         self._net = ActorCritic(*sizes, self._config.nets, seed=start.seed)
         self._seen, self._done = cloned(self._sight, start.demonstrations)
         self._net.clone(self._seen, self._done)
-        self._rescues: list[tuple[Tensor, Tensor]] = []
+        self._rescues: list[tuple[Tensor, Tensor]] = []  # of the running episode
         self._steps = self._fits = 0
         self.policy = ActorPolicy(self._net, self._sight, f"{self.name}-{start.seed}")
         self.learner = self
 
     def alone(self) -> ActorPolicy:
         return self.policy
+
+    def ended(self, row: TrainingEpisode) -> None:
+        """Put the rescues behind the demonstrations, and clone anew when enough steps have passed."""
+        if row.failure_mode != BROKEN:
+            for seen, done in self._rescues:
+                self._seen, self._done = torch.cat([self._seen, seen[None]]), torch.cat([self._done, done[None]])
+        self._rescues.clear()
+        if self._steps // self._config.refit_every > self._fits:
+            self._fits = self._steps // self._config.refit_every
+            self._net.clone(self._seen, self._done)
+
+    def made(self) -> Mapping[str, Any]:
+        return {}
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self._config)
@@ -68,14 +82,9 @@ class HgDagger:
             self._rescues.append((seen, self._sight.chosen(step.executed_action)))
 
     def end_episode(self, episode: Episode | None, success: Outcome) -> None:
-        """Clone anew when enough steps have passed."""
-        if self._steps // self._config.refit_every > self._fits:
-            self._fits = self._steps // self._config.refit_every
-            self._gather()
-            self._net.clone(self._seen, self._done)
+        """Whether it is worth cloning is known a little later: see `ended`."""
 
     def state(self) -> Mapping[str, Tensor]:
-        self._gather()
         counts = torch.tensor([self._steps, self._fits])
         return self._net.state() | {"seen": self._seen, "done": self._done, "counts": counts}
 
@@ -83,10 +92,3 @@ class HgDagger:
         self._net.restore(tensors)
         self._seen, self._done = tensors["seen"], tensors["done"]
         self._steps, self._fits = (int(count) for count in tensors["counts"])
-        self._rescues.clear()
-
-    def _gather(self) -> None:
-        """Put the rescues behind the demonstrations."""
-        for seen, done in self._rescues:
-            self._seen, self._done = torch.cat([self._seen, seen[None]]), torch.cat([self._done, done[None]])
-        self._rescues.clear()

@@ -20,6 +20,7 @@ from models.actor_critic import ActorCritic, ActorCriticConfig, under
 from models.replay import NStep, Replay, Transition
 from robot_io.benchmark.agent import ActorPolicy, Sight, cloned
 from robot_io.benchmark.method import Start
+from robot_io.benchmark.record import BROKEN, TrainingEpisode
 from robot_io.control import RecoveryLimits
 from robot_io.protocols import Monitor, Recovery, Step
 
@@ -70,6 +71,7 @@ class HilSerl:
         self.recovery: Recovery | None = None
         self.recovery_limits: RecoveryLimits | None = None
         self._begin(start)
+        self._sound = len(self._person), len(self._run)  # before the running episode
 
     def alone(self) -> ActorPolicy:
         return self._alone
@@ -91,6 +93,16 @@ class HilSerl:
         self._remember(self._window.end(won, terminal=won or self._episode_steps < self._max_steps))
         self._episode_steps = 0
 
+    def ended(self, row: TrainingEpisode) -> None:
+        """What broke down is forgotten: its last step led nowhere, and that was no failure of the policy."""
+        if row.failure_mode == BROKEN:
+            for memory, count in zip((self._person, self._run), self._sound, strict=True):
+                memory.rewind(count)
+        self._sound = len(self._person), len(self._run)
+
+    def made(self) -> Mapping[str, Any]:
+        return {}
+
     def state(self) -> Mapping[str, Tensor]:
         parts = {"net": self._net.state(), "person": self._person.state(), "run": self._run.state()}
         tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
@@ -101,6 +113,7 @@ class HilSerl:
         self._person.restore(under(tensors, "person."))
         self._run.restore(under(tensors, "run."))
         self._steps = int(tensors["steps"])
+        self._sound = len(self._person), len(self._run)
 
     def _begin(self, start: Start) -> None:
         """Clone the demonstrations, remember them, and let the critics see them first."""

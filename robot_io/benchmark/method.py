@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from episodes.errors import UsageError
 from models.dataset import StepData
+from robot_io.benchmark.record import RunRecord, TrainingEpisode
 from robot_io.control import RecoveryLimits
 from robot_io.protocols import Learner, Monitor, Policy, Recovery, RobotSpec
 
@@ -59,6 +61,12 @@ class Start:
     demonstrations: Sequence[StepData]
     schedule: Schedule
     seed: int
+    root: Path
+    """the run's workspace"""
+    stalled: Callable[[], bool]
+    """the simulator's own word on whether the robot is stuck; a method that asks it says so in its name"""
+    matched: RunRecord | None = None
+    """the run of `hil_serl_regrasp` on the same task and seed, for a control that spends what that one spent"""
 
 
 class Method(Protocol):
@@ -88,8 +96,16 @@ class Method(Protocol):
         """The policy as it is judged: alone and without exploration."""
         ...
 
+    def ended(self, row: TrainingEpisode) -> None:
+        """Told of every episode of training once it is recorded."""
+        ...
+
     def config(self) -> Mapping[str, Any]:
         """Every setting, as JSON."""
+        ...
+
+    def made(self) -> Mapping[str, Any]:
+        """What the method made on the way that a reader of the run should know, as JSON."""
         ...
 
     def state(self) -> Mapping[str, Tensor]:

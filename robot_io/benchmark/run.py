@@ -22,13 +22,15 @@ from episodes.workspace import Workspace, writer_lock
 from models.dataset import StepData, load_step_data
 from models.sealed import write_sealed
 from robot_io.benchmark.bc import BehaviourCloning
-from robot_io.benchmark.evaluate import evaluate, failure_mode
+from robot_io.benchmark.controls import NoRecovery, Oracle, RandomTrigger, Sham
+from robot_io.benchmark.evaluate import evaluate
 from robot_io.benchmark.hg_dagger import HgDagger
 from robot_io.benchmark.hil_serl import HilSerl
 from robot_io.benchmark.method import Method, Schedule, Start
 from robot_io.benchmark.progress import SoFar, forget_progress, load_progress, save_progress
 from robot_io.benchmark.record import CRASH, RunRecord, TrainingEpisode, read_run, versions
-from robot_io.collect import collect_session
+from robot_io.benchmark.regrasp import HilSerlRegrasp
+from robot_io.collect import collect_session, failure_mode
 from robot_io.loop import EpisodeSummary, run_episode
 from robot_io.protocols import EpisodeEnd, RobotSpec, Step
 from robot_io.recorder import SessionRecorder, plain
@@ -38,6 +40,11 @@ METHODS: Mapping[str, Callable[[Start], Method]] = {
     "bc": BehaviourCloning,
     "hg_dagger": HgDagger,
     "hil_serl": HilSerl,
+    "hil_serl_regrasp": HilSerlRegrasp,
+    "no_recovery": NoRecovery,
+    "oracle": Oracle,
+    "random": RandomTrigger,
+    "sham": Sham,
 }
 DEMONSTRATIONS, TRAINING = "demonstrations", "training"
 """the sessions of a run's workspace"""
@@ -61,9 +68,10 @@ class Plan:
             raise UsageError(f"seed {self.seed} is negative; give 0 or more")
 
 
-def run(plan: Plan, root: Path, tell: Tell | None = None) -> RunRecord:
+def run(plan: Plan, root: Path, tell: Tell | None = None, *, matched: Path | None = None) -> RunRecord:
     """Do the run in the directory `root`, or what is missing of it, and return its record.
 
+    `matched` is the directory of the run that a control is matched to; only `random` wants one.
     An error that Regrasp does not explain is a crash: noted beside the run, so that no table forgets it, and raised.
     """
     done = read_run(root)
@@ -73,7 +81,8 @@ def run(plan: Plan, root: Path, tell: Tell | None = None) -> RunRecord:
     workspace = Workspace.open(root, create=True)
     with writer_lock(root / ".run.lock"):
         try:
-            return _Run(plan=plan, workspace=workspace, robot=robot, tell=tell).whole()
+            like = read_run(matched) if matched is not None else None
+            return _Run(plan=plan, workspace=workspace, robot=robot, tell=tell, matched=like).whole()
         except RegraspError:
             raise
         except Exception as error:
@@ -92,6 +101,7 @@ class _Run:
     workspace: Workspace
     robot: SimRobot
     tell: Tell | None
+    matched: RunRecord | None
     method: Method = field(init=False)
     human: ScriptedHuman = field(init=False)
     so_far: SoFar = field(default_factory=SoFar)
@@ -108,6 +118,9 @@ class _Run:
             demonstrations=demonstrations,
             schedule=plan.schedule,
             seed=plan.seed,
+            root=root,
+            stalled=lambda: self.robot.privileged.stalled,
+            matched=self.matched,
         )
         self.method, self.human = METHODS[plan.method](start), ScriptedHuman(self.robot, plan.seed)
         self.config = plain(
@@ -191,6 +204,7 @@ class _Run:
         )
         row = _noted(summary, noting.reasons, index, reset_seed, self.so_far.steps, failure_mode(self.robot, summary))
         self.so_far.training.append(row)
+        method.ended(row)
         self._tell()
 
     def _judge(self, first_seed: int, episodes: int, *, test: bool = False) -> None:
@@ -224,7 +238,13 @@ class _Run:
     def _record(self) -> RunRecord:
         self._clock()
         so_far = self.so_far
-        return RunRecord(**self._made_by(), seconds=so_far.seconds, training=so_far.training, trials=so_far.trials)
+        return RunRecord(
+            **self._made_by(),
+            seconds=so_far.seconds,
+            training=so_far.training,
+            trials=so_far.trials,
+            made=plain(self.method.made()),
+        )
 
 
 class _Noting:
