@@ -1,16 +1,20 @@
-"""The app in a real browser: labels are corrected with keys and mouse, frozen, and stand in the log."""
+"""The app in a real browser: labels are corrected with keys and mouse, frozen, stand in the log, and are trained on."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import polars as pl
 import pytest
 from app_workspace import STUCK, build
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -19,6 +23,7 @@ from audits.events import Event
 from audits.freeze import latest
 from audits.log import AuditLog
 from labeling_app import command
+from models.labelling import parse_label_id
 
 REPOSITORY = Path(__file__).parent.parent
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
@@ -34,6 +39,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[str]:
+    with serving(root) as address:
+        yield address
+
+
+@contextmanager
+def serving(root: Path) -> Iterator[str]:
+    """The app on a workspace, as a process of its own; gives its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -72,7 +84,13 @@ def chromium(browser: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, server: str) -> Iterator[Page]:
-    """A fresh tab, which may ask for nothing but our own server."""
+    with fresh_tab(chromium, server) as page:
+        yield page
+
+
+@contextmanager
+def fresh_tab(chromium: Browser, server: str) -> Iterator[Page]:
+    """A tab that may ask for nothing but our own server."""
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(20_000)
     asked: list[str] = []
@@ -131,6 +149,16 @@ def drag_over_steps(page: Page, start: float, stop: float) -> None:
     page.mouse.up()
 
 
+def freeze_one_label(page: Page, name: str) -> None:
+    """Freeze what was decided, which is one label, and wait for the word on what to do next."""
+    settled(page)
+    if not page.get_by_label("Name of the freeze").is_visible():  # it is open where there is a freeze already
+        page.get_by_text("Freeze labels for training").click()
+    page.get_by_label("Name of the freeze").fill(name)
+    page.get_by_role("button", name="Freeze 1 decisions").click()
+    expect(page.get_by_text("regrasp materialize")).to_be_visible()
+
+
 def test_labels_are_corrected_with_keys_and_mouse_and_frozen(server: str, root: Path, page: Page) -> None:
     start, stop = STUCK
     page.goto(f"{server}/trigger_labels")
@@ -166,14 +194,59 @@ def test_labels_are_corrected_with_keys_and_mouse_and_frozen(server: str, root: 
     kinds = [event.kind for event in AuditLog(root / "audits.sqlite").events()]
     assert kinds == ["label.edit", "label.edit", "label.verdict", "undo", "label.verdict"]
 
-    page.get_by_text("Freeze labels for training").click()
-    page.get_by_label("Name of the freeze").fill("first-pass")
-    page.get_by_role("button", name="Freeze 1 decisions").click()
+    freeze_one_label(page, "first-pass")
     expect(page.get_by_text("Nothing was decided since")).to_be_visible()
-    expect(page.get_by_text("regrasp materialize")).to_be_visible()
     made = latest(AuditLog(root / "audits.sqlite"), "labels")
     assert made is not None
     assert made.decisions == {edit.item: {"start": 58, "stop": 71, "verdict": "accept"}}
+
+
+@pytest.mark.demo
+def test_an_interval_corrected_and_frozen_in_the_app_is_what_the_next_materialization_trains_on(
+    settled_copy: Path, chromium: Browser
+) -> None:
+    with serving(settled_copy) as address, fresh_tab(chromium, address) as page:
+        page.goto(f"{address}/trigger_labels")
+        expect(page.get_by_text("Label 1 of ")).to_be_visible()
+        login(page, "Ada")
+        settled(page)
+        page.keyboard.press("w")
+        expect(page.get_by_text("not saved")).to_be_visible()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("not saved")).to_have_count(0)
+        by_keys = last(settled_copy)
+        start, stop = int(by_keys.value["start"]), int(by_keys.value["stop"])
+        drag_over_steps(page, max(start - 4, 0) - 0.4, start + 3.4)
+        expect(page.get_by_text("not saved")).to_be_visible()
+        press(page, "Enter", f"Steps {max(start - 4, 0)} to {start + 3}")
+        by_mouse = last(settled_copy)
+        freeze_one_label(page, "from-the-app")
+        assert latest(AuditLog(settled_copy / "audits.sqlite"), "labels").name == "from-the-app"
+    assert (by_keys.kind, by_keys.by, by_keys.item) == ("label.edit", "Ada", by_mouse.item)
+    _, first, last_stop = parse_label_id(by_keys.item)
+    assert (start, stop) == (first + 1, last_stop), "the key moved the start by one"
+    edited = {"start": max(start - 4, 0), "stop": start + 4}
+    assert by_mouse.value == edited
+
+    intervention = settled_copy / "derived/models/intervention/tube_insertion/manifest.json"
+    before = json.loads(intervention.read_text())
+    made = materialize(settled_copy)
+    assert "label freeze from-the-app -> labels/audited, models/intervention" in made
+    after = json.loads(intervention.read_text())
+    assert after["metadata"]["label freeze"] == "from-the-app"
+    assert after["metadata"]["model"] != before["metadata"]["model"]
+    audited = pl.read_parquet(settled_copy / "derived/labels/audited/tube_insertion/labels.parquet")
+    (row,) = audited.filter(pl.col("label_id") == by_keys.item).to_dicts()
+    assert {"start": row["start"], "stop": row["stop"]} == edited
+    assert materialize(settled_copy).startswith("nothing to do")
+
+
+def materialize(root: Path) -> str:
+    """What `regrasp materialize` says, in a process of its own."""
+    command = [sys.executable, "-m", "pipelines", "materialize", "--root", str(root)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_link_opens_the_episode_at_the_step_and_keys_move_it(server: str, root: Path, page: Page) -> None:
