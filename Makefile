@@ -23,7 +23,7 @@ demo: setup ## the whole loop in simulation, ends with one table (QUICK=1: a few
 test: setup ## lint, types and all tests but the slow ones
 	@$(call check)
 
-test-all: setup ## the same with the slow end-to-end tests
+test-all: setup ## the same with the slow tests: the full demo, many minutes long
 	@$(call check,-m "")
 
 ui: setup ## the asset graph in the Dagster UI, on this machine only

@@ -63,9 +63,10 @@ class DemoRun(NamedTuple):
     printed: str
 
 
-def run_demo(root: Path, report: Path) -> str:
-    """Run the quick demo as a person would, in a process of its own; returns what it printed."""
-    command = [sys.executable, "-m", "pipelines", "demo", "--quick", "--root", str(root), "--report", str(report)]
+def run_demo(root: Path, report: Path, *, quick: bool = True) -> str:
+    """Run the demo as a person would, in a process of its own; returns what it printed."""
+    command = [sys.executable, "-m", "pipelines", "demo", "--root", str(root), "--report", str(report)]
+    command += ["--quick"] if quick else []
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return done.stdout
