@@ -1,4 +1,4 @@
-"""The demo as `make demo` runs it, from nothing to the table: both tasks, both cameras. Only `make test-all` has time."""
+"""The demo as `make demo` runs it, from nothing to the table, both tasks: only `make test-all` has the time."""
 
 from __future__ import annotations
 
