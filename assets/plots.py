@@ -35,6 +35,22 @@ def curves(groups: Mapping[str, Sequence[Array]], ylabel: str) -> bytes:
     return _png(draw)
 
 
+def learning(curves: Mapping[str, Sequence[tuple[Array, Array]]], ylabel: str) -> bytes:
+    """Lines (step, share) of the benchmark: one colour a method, one line a seed."""
+
+    def draw(axes: Axes) -> None:
+        for number, (name, lines) in enumerate(curves.items()):
+            for seed, (steps, shares) in enumerate(lines):
+                label = None if seed else f"{name} ({len(lines)})"
+                axes.plot(steps, shares, color=f"C{number}", linewidth=0.9, marker=".", markersize=3, label=label)
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel("steps of training")
+        axes.set_ylabel(ylabel)
+        axes.legend(frameon=False, fontsize=7)
+
+    return _png(draw)
+
+
 def bars(heights: Mapping[str, float], ylabel: str, limit: float | None = None) -> bytes:
     """One bar a name, with a dashed line at `limit`."""
 
