@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,14 +26,16 @@ from robot_io.benchmark.method import Start
 from robot_io.benchmark.record import BROKEN, TrainingEpisode
 from robot_io.benchmark.refit import RefitConfig, parts, refit
 from robot_io.control import RecoveryLimits
-from robot_io.deployment import load_monitor, load_recovery
-from robot_io.protocols import Monitor, Recovery
+from robot_io.deployment import FOLLOWING_S, load_monitor, load_recovery
+from robot_io.protocols import Monitor, Observation, Recovery, RecoveryPlan
 
 ROUND, REFUSED = "round.json", "refused"
 CHUNKS = 5
 """of 0.8 s towards one goal, so that the 4 s rule ends a rescue that does not help"""
-MIN_GAIN = 0.05
+MIN_GAIN = 0.1
 """of V, that a recovery must reach to hand back to the policy"""
+TRIES = 2
+"""recoveries that may begin without the robot being further than where one began before; then the person is asked"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +116,8 @@ class HilSerlRegrasp(HilSerl):
         if fitted:
             where = parts(self._place(fitted[-1]))
             spec = self._start.spec
-            self.monitor, self.recovery = self._armed(load_monitor(where, spec), load_recovery(where, spec))
+            self.monitor, recovery = self._armed(load_monitor(where, spec), load_recovery(where, spec))
+            self.recovery = Patient(recovery)
 
     def _place(self, number: int) -> Path:
         return self._start.root / "derived" / "rounds" / str(number)
@@ -125,3 +129,35 @@ class HilSerlRegrasp(HilSerl):
             success = Outcome(store.attributes(name)["success"]).as_bool()
             self._read.append(load_step_data(store, name, success=success, split="train"))
         return self._read
+
+
+@dataclass(slots=True)
+class Patient:
+    """`Recovery` that is given up where the policy undoes what it gains: `TRIES` in a row begin no further on.
+
+    A policy at the start of its learning walks back into the same jam as soon as it is handed back to. Each recovery
+    counts as progress with the person who watches, so nobody would step in and the episode would run out of time.
+    """
+
+    recovery: Recovery
+    _last_s: float = -np.inf
+    """when a chunk was last planned"""
+    _furthest: float = -np.inf
+    """largest V at which a recovery began since the person was asked"""
+    _in_vain: int = 0
+
+    def reset(self) -> None:
+        self.recovery.reset()
+        self._last_s = self._furthest = -np.inf
+        self._in_vain = 0
+
+    def plan(self, observation: Observation, value: float) -> RecoveryPlan:
+        begins = observation.time_s - self._last_s > FOLLOWING_S
+        self._last_s = observation.time_s
+        if begins:
+            self._in_vain = 0 if value > self._furthest + MIN_GAIN else self._in_vain + 1
+            self._furthest = max(self._furthest, value)
+        if self._in_vain < TRIES:
+            return self.recovery.plan(observation, value)
+        self._furthest, self._in_vain = -np.inf, 0
+        return RecoveryPlan(chunk=None, similarity=-1.0, goal_value=value, reason="stuck again, and no further on")
