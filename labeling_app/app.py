@@ -1,11 +1,18 @@
-"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Five pages and the login box."""
+"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Five pages and the login box.
+
+A sixth page is there where the benchmark has been run.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from labeling_app import desk
-from labeling_app.screens import episodes, overview, retrieval_pairs, trigger_labels, value_curves
+from labeling_app.benchmark import schedules
+from labeling_app.screens import benchmark, episodes, overview, retrieval_pairs, trigger_labels, value_curves
 
 PAGES = (
     (overview.page, "Overview", "overview", ":material/dashboard:"),
@@ -14,6 +21,8 @@ PAGES = (
     (trigger_labels.page, "Trigger labels", "trigger_labels", ":material/flag:"),
     (retrieval_pairs.page, "Retrieval pairs", "retrieval_pairs", ":material/compare:"),
 )
+
+BENCHMARK = (benchmark.page, "Benchmark", "benchmark", ":material/leaderboard:")
 
 # Drawn here: a named icon would be fetched from the network.
 ICON = (
@@ -38,9 +47,14 @@ def main() -> None:
     desk.adopt_link()
     pages = [
         st.Page(desk.explained(body), title=title, url_path=path, icon=icon, default=path == "overview")
-        for body, title, path, icon in PAGES
+        for body, title, path, icon in pages_of(desk.root())
     ]
     desk.explained(_framed)(st.navigation(pages))
+
+
+def pages_of(root: Path) -> tuple[Any, ...]:
+    """The pages of a workspace: the benchmark's only where a run of it is finished."""
+    return (*PAGES, BENCHMARK) if schedules(root) else PAGES
 
 
 def _framed(page: st.Page) -> None:

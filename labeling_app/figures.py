@@ -15,7 +15,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 import polars as pl
 
-from episodes.record import Episode
+from episodes.record import ActionSource, Episode
 from labeling_app.labels import Label
 from labeling_app.palette import (
     CURSOR,
@@ -77,6 +77,43 @@ def signals_figure(episode: Episode, *, cursor: int) -> go.Figure:
     ]
     rows.append(Row("source", STRIP_PX, _source_bars(episode.action_source), range=(-0.5, 0.5)))
     return _figure(rows, len(episode), cursor=cursor)
+
+
+def watch_figure(
+    episode: Episode, *, cursor: int, curve: pl.DataFrame | None = None, potential: pl.DataFrame | None = None
+) -> go.Figure:
+    """One episode of a run without images: V and the simulator's potential where they are known, triggers and
+    retrieved goals at their step and value, force, the way still to go, and who acted, also as bands behind V."""
+    shown = [] if curve is None else _value_traces(curve)
+    rows = [Row("value", 170, [*shown, *_rescue_marks(episode.events)], range=(-0.05, 1.08))]
+    if potential is not None:
+        rows.append(Row("potential", 80, [_line("potential φ", potential["phi"].to_numpy(), colour=SCORE, width=1.6)]))
+    for title, series in _signal_panels(episode).items():
+        mine = {name: v for name, v in series.items() if title != "proprio" or name.startswith("priv/")}
+        rows.append(Row(title, 80, [_line(name, v, width=1.4, showlegend=False) for name, v in mine.items()]))
+    rows.append(Row("source", STRIP_PX, _source_bars(episode.action_source), range=(-0.5, 0.5)))
+    helped = (ActionSource.HUMAN, ActionSource.RECOVERY)
+    bands = [
+        _span("y", start, stop, faded(SOURCES[source][1], 0.2))
+        for source, start, stop in runs(episode.action_source)
+        if source in helped
+    ]
+    return _figure(rows, len(episode), cursor=cursor, shapes=bands)
+
+
+def _rescue_marks(events: Sequence[Mapping[str, Any]]) -> list[Trace]:
+    """Triggers at the value they fired at, and retrieved goals at the value they promise."""
+    marks = []
+    for kind, field, name, symbol, colour in (
+        ("trigger", "value", "trigger", "triangle-down", TRIGGER),
+        ("recovery", "goal_value", "retrieved goal", "star", OUTCOMES["success"]),
+    ):
+        found = [event for event in events if event["kind"] == kind and (kind == "trigger" or event["item"])]
+        if found:
+            place = {"x": [event["t"] for event in found], "y": [event[field] for event in found]}
+            marker = {"size": 10, "symbol": symbol, "color": colour}
+            marks.append({"type": "scatter", "mode": "markers", "name": name, **place, "marker": marker})
+    return marks
 
 
 def pair_figure(query: pl.DataFrame | None, goal: pl.DataFrame | None, query_t: int, goal_t: int) -> go.Figure:
