@@ -1,0 +1,243 @@
+"""The method with Regrasp and its controls: what they fit, when they act, and that a killed run ends the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from episodes.errors import UsageError
+from episodes.record import ActionSource
+from episodes.store import EpisodeStore
+from models.actor_critic import ActorCriticConfig
+from models.intervention import InterventionConfig
+from models.recall import MemoryConfig
+from models.recovery import RecoveryConfig
+from models.replay import Replay
+from models.trigger import TriggerConfig
+from models.value import ValueConfig
+from robot_io.benchmark.controls import NoRecovery, Oracle, RandomTrigger, Sham, recovery_rates
+from robot_io.benchmark.hil_serl import HilSerlConfig
+from robot_io.benchmark.method import Schedule
+from robot_io.benchmark.progress import SoFar
+from robot_io.benchmark.record import RunRecord
+from robot_io.benchmark.refit import RefitConfig, labels_hash
+from robot_io.benchmark.regrasp import MIN_GAIN, HilSerlRegrasp, Patient, RegraspConfig
+from robot_io.benchmark.run import METHODS, TRAINING, Plan, run
+from robot_io.protocols import Observation, RecoveryPlan
+
+NETS = ActorCriticConfig(hidden=16, critics=2, clone_steps=60, clone_batch=32)
+REFIT = RefitConfig(
+    value=ValueConfig(cameras=(), folds=2, steps=60, workers=1),
+    intervention=InterventionConfig(steps=20, batch=32),
+    trigger=TriggerConfig(alpha=0.4, early_alpha=0.8, demonstrations=True),
+    memory=MemoryConfig(human_only=True, span_s=4.0, floor_quantile=None),
+    recovery=RecoveryConfig(hidden=16, steps=40),
+)
+CONFIG = RegraspConfig(
+    learner=HilSerlConfig(nets=NETS, updates=1, batch=16, pretraining=5), refit=REFIT, refit_every=150
+)
+SHORT = Schedule(
+    steps=520,
+    warm_up=260,
+    demonstrations=5,
+    evaluate_every=500,
+    evaluation_episodes=1,
+    test_episodes=1,
+    checkpoint_every=50,
+)
+KINDS = {kind.name: kind for kind in (HilSerlRegrasp, NoRecovery, Oracle, RandomTrigger, Sham)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, kind in KINDS.items():
+            patch.setitem(METHODS, name, partial(kind, config=CONFIG))
+        yield
+
+
+def plan(method: str = "hil_serl_regrasp", schedule: Schedule = SHORT) -> Plan:
+    return Plan(task="tube_insertion", method=method, seed=0, schedule=schedule)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("regrasp")
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path) -> RunRecord:
+    return run(plan(), root)
+
+
+class Killed(Exception):
+    """What ends a run from outside."""
+
+
+def killed_after(episodes: int) -> Callable[[SoFar], None]:
+    def tell(so_far: SoFar) -> None:
+        if len(so_far.training) == episodes:
+            raise Killed("from outside")
+
+    return tell
+
+
+def same(one: RunRecord, other: RunRecord) -> bool:
+    frames = zip(one.frames(), other.frames(), strict=True)
+    return all(a.equals(b) for a, b in frames) and (one.config, one.made) == (other.config, other.made)
+
+
+def test_it_recovers_only_after_the_first_refit(whole: RunRecord) -> None:
+    first = whole.made["rounds"][0]["from_step"]
+    assert first >= SHORT.warm_up
+    before = [row for row in whole.training if row.first_step < first]
+    after = [row for row in whole.training if row.first_step >= first]
+    assert sum(row.recoveries + row.triggers for row in before) == 0
+    assert sum(row.recoveries for row in after) > 0
+    assert sum(row.recovery_steps for row in after) > 0
+
+
+def test_every_round_is_kept_and_says_what_it_was_made_of(whole: RunRecord, root: Path) -> None:
+    rounds = whole.made["rounds"]
+    assert len(rounds) == 2
+    assert rounds[1]["from_step"] - SHORT.warm_up >= CONFIG.refit_every
+    for number, told in enumerate(rounds):
+        place = root / "derived" / "rounds" / str(number)
+        audited = pl.read_parquet(place / "labels.parquet")
+        assert set(audited["verdict"]) <= {"unaudited"}
+        assert told["labels"] == labels_hash(audited)
+        assert told["freeze"] == f"tube_insertion-hil_serl_regrasp-0-{number}"
+        seen = [row for row in whole.training if row.first_step < told["from_step"]]
+        assert told["episodes"] == SHORT.demonstrations + len(seen)
+
+
+def test_recovery_steps_never_reach_the_persons_memory(whole: RunRecord, root: Path, tmp_path: Path) -> None:
+    added: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        add = Replay.add
+        patch.setattr(Replay, "add", lambda self, t: (added.append(t.driver), add(self, t))[1])
+        run(plan(), tmp_path)
+    store = EpisodeStore(root)
+    sources = np.concatenate([store.read(row.episode_id).action_source for row in whole.training])
+    demonstrated = whole.config["demonstrated_steps"]
+    human = int((sources == ActionSource.HUMAN).sum())
+    recovered = int((sources == ActionSource.RECOVERY).sum())
+    assert recovered > 0
+    assert added.count(ActionSource.RECOVERY) <= recovered  # once at most: in the run's memory
+    assert added.count(ActionSource.HUMAN) <= demonstrated + 2 * human
+    assert added.count(ActionSource.HUMAN) > demonstrated + human
+
+
+@pytest.mark.parametrize("episodes", [-1, -2])
+def test_a_killed_run_goes_on_to_the_identical_result(whole: RunRecord, tmp_path: Path, episodes: int) -> None:
+    with pytest.raises(Killed):
+        run(plan(), tmp_path, killed_after(len(whole.training) + episodes))
+    assert same(run(plan(), tmp_path), whole)
+    store = EpisodeStore(tmp_path)
+    assert sorted(store.ids(session=TRAINING)) == sorted(row.episode_id for row in whole.training)
+
+
+def test_random_spends_what_its_match_spent_and_resumes(whole: RunRecord, root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="run that first"):
+        run(plan("random"), tmp_path / "unmatched")
+    one = run(plan("random"), tmp_path / "one", matched=root)
+    rates = recovery_rates(whole)
+    for rate, (first, stop) in zip(rates, bounds(one), strict=True):
+        rows = [row for row in one.training if first <= row.first_step < stop]
+        asked = sum(row.policy_steps + row.recoveries for row in rows)
+        assert sum(row.recoveries for row in rows) <= asked * rate + 1
+    assert sum(row.recoveries for row in one.training) > 0
+    with pytest.raises(Killed):
+        run(plan("random"), tmp_path / "other", killed_after(len(one.training) - 1), matched=root)
+    assert same(run(plan("random"), tmp_path / "other", matched=root), one)
+
+
+def bounds(record: RunRecord) -> list[tuple[int, int]]:
+    starts = [told["from_step"] for told in record.made["rounds"]]
+    return list(zip(starts, [*starts[1:], 10**9], strict=True))
+
+
+def test_rates_are_recoveries_for_each_step_a_policy_could_be_stopped_at(whole: RunRecord) -> None:
+    (first, second) = bounds(whole)
+    rows = [row for row in whole.training if first[0] <= row.first_step < first[1]]
+    recoveries = sum(row.recoveries for row in rows)
+    assert recovery_rates(whole)[0] == recoveries / (recoveries + sum(row.policy_steps for row in rows))
+    none = replace(whole, training=[row for row in whole.training if row.first_step < second[0]])
+    assert recovery_rates(none)[1] == 0.0
+
+
+def test_no_recovery_asks_at_once(tmp_path: Path) -> None:
+    record = run(plan("no_recovery"), tmp_path)
+    assert sum(row.triggers for row in record.training) > 0
+    assert sum(row.recovery_steps for row in record.training) == 0
+    assert "asked" in {reason for row in record.training for reason in row.reasons}
+
+
+def test_the_oracle_runs_to_its_end(tmp_path: Path) -> None:
+    assert sum(row.recovery_steps for row in run(plan("oracle"), tmp_path).training) > 0
+
+
+def test_in_the_sham_the_policy_goes_on(tmp_path: Path) -> None:
+    record = run(plan("sham"), tmp_path)
+    assert sum(row.recovery_steps for row in record.training) > 0
+    store = EpisodeStore(tmp_path)
+    items = [
+        event["item"]
+        for row in record.training
+        for event in store.read(row.episode_id).events
+        if event["kind"] == "recovery"
+    ]
+    assert items
+    assert set(items) == {""}
+
+
+def test_where_the_episodes_do_not_suffice_the_record_says_so_and_the_run_goes_on(tmp_path: Path) -> None:
+    few = replace(SHORT, demonstrations=1, steps=250, warm_up=0)
+    record = run(plan(schedule=few), tmp_path)
+    assert "successful training episodes" in record.made["rounds"][0]["refused"]
+    assert sum(row.triggers for row in record.training) == 0
+
+
+@dataclass
+class Known:
+    """A recovery that always knows a chunk, and counts."""
+
+    planned: int = 0
+    resets: int = 0
+    chunk: np.ndarray = field(default_factory=lambda: np.zeros((8, 7)))
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def plan(self, observation: Observation, value: float) -> RecoveryPlan:
+        self.planned += 1
+        return RecoveryPlan(chunk=self.chunk, similarity=1.0, goal_value=1.0)
+
+
+def at(time_s: float) -> Observation:
+    zero = np.zeros(7)
+    return Observation(time_s=time_s, ee_pose=zero, proprio=zero, wrench=np.zeros(6), images={})
+
+
+def test_a_third_recovery_that_begins_no_further_on_is_not_begun() -> None:
+    patient = Patient(Known())
+    patient.reset()
+    begun = [patient.plan(at(t), 0.5).chunk is not None for t in (2.0, 2.8, 3.6, 6.0, 6.8, 10.0, 14.0)]
+    assert begun == [True, True, True, True, True, False, True]  # two, then the person, then anew
+    patient.reset()
+    values = [0.5 + k * (MIN_GAIN + 0.01) for k in range(4)]
+    assert all(patient.plan(at(5.0 * k), value).chunk is not None for k, value in enumerate(values))
+
+
+def test_what_broke_down_is_not_remembered() -> None:
+    memory = Replay(10, 1, 1)
+    memory.restore({"rows": torch.ones(4, 5), "added": torch.tensor(4)})
+    memory.rewind(3)
+    assert len(memory) == 3
