@@ -88,9 +88,11 @@ def watch_figure(
     rows = [Row("value", 170, [*shown, *_rescue_marks(episode.events)], range=(-0.05, 1.08))]
     if potential is not None:
         rows.append(Row("potential", 80, [_line("potential φ", potential["phi"].to_numpy(), colour=SCORE, width=1.6)]))
-    for title, series in _signal_panels(episode).items():
-        mine = {name: v for name, v in series.items() if title != "proprio" or name.startswith("priv/")}
-        rows.append(Row(title, 80, [_line(name, v, width=1.4, showlegend=False) for name, v in mine.items()]))
+    panels = dict(_signal_panels(episode))
+    panels["to go"] = {name: v for name, v in panels.pop("proprio", {}).items() if name.startswith("priv/")}
+    for title, series in panels.items():
+        if series:
+            rows.append(Row(title, 80, [_line(name, v, width=1.4, showlegend=False) for name, v in series.items()]))
     rows.append(Row("source", STRIP_PX, _source_bars(episode.action_source), range=(-0.5, 0.5)))
     helped = (ActionSource.HUMAN, ActionSource.RECOVERY)
     bands = [

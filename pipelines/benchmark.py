@@ -33,15 +33,19 @@ def run_plans(root: Path, schedule: str, plans: Sequence[Plan], *, workers: int,
     A control that is matched to another run waits until all others are done.
     """
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for matched in (False, True):
-            mine = [plan for plan in plans if (plan.method in MATCHED) is matched]
-            futures = {pool.submit(_run, root, schedule, plan): plan for plan in mine}
+        for wave in waves(plans):
+            futures = {pool.submit(_run, root, schedule, plan): plan for plan in wave}
             for future in as_completed(futures):
                 error = future.exception()
                 if error is not None and not isinstance(error, Exception):
                     raise error
                 done(futures[future], error if error is not None else future.result())
                 _summarise(root, schedule)
+
+
+def waves(plans: Sequence[Plan]) -> tuple[list[Plan], list[Plan]]:
+    """The plans that need no other run, then those that do, each in the order given."""
+    return [p for p in plans if p.method not in MATCHED], [p for p in plans if p.method in MATCHED]
 
 
 def known_runs(root: Path, schedule: str) -> tuple[list[RunRecord], list[dict[str, Any]], str]:

@@ -46,7 +46,7 @@ def page(runs: Sequence[RunRecord], crashed: Sequence[Mapping[str, Any]]) -> str
         "## What was asked for\n",
         _bullets(_claims(found)),
         "## Mean over the rigid tasks\n",
-        _rates([{"task": f"{len(row['tasks'])} tasks", **row} for row in found["mean"]]),
+        _rates([{"task": f"mean of {len(row['tasks'])}", **row} for row in found["mean"]]),
         _bullets(f"`{row['method']}`: mean over {', '.join(row['tasks'])}" for row in found["mean"]),
         "## Each task\n",
         _rates(tasks),

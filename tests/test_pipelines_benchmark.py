@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.benchmark import run_directory, run_plans
+from models.sealed import read_sealed
+from pipelines import benchmark
+from pipelines.benchmark import run_directory, run_plans, waves
 from pipelines.cli import main
 from robot_io.benchmark.method import Schedule
 from robot_io.benchmark.record import RunRecord
 from robot_io.benchmark.run import Plan
+from robot_io.benchmark.summary import SUMMARY
 
 SHORT = Schedule(steps=0, warm_up=0, demonstrations=1, evaluation_episodes=1, test_episodes=1)
 BC = Plan(task="tube_insertion", method="bc", seed=0, schedule=SHORT)
@@ -69,6 +72,20 @@ def test_what_cannot_run_is_refused_before_anything_runs(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_run_there_is_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_control_runs_after_what_it_is_matched_to() -> None:
+    methods = ("random", "bc", "hil_serl_regrasp")
+    plans = [Plan(task="tube_insertion", method=method, seed=0, schedule=SHORT) for method in methods]
+    assert [[plan.method for plan in wave] for wave in waves(plans)] == [["bc", "hil_serl_regrasp"], ["random"]]
+
+
+def test_the_table_is_left_beside_the_runs_for_the_app(done: tuple[Path, dict[Plan, RunRecord | Exception]]) -> None:
+    found = read_sealed(done[0] / "benchmark" / "table" / SUMMARY)
+    assert [(row["task"], row["method"]) for row in found["tasks"]] == [("tube_insertion", "bc")]
+
+
+def test_without_a_run_or_a_record_there_is_no_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(benchmark, "RECORD", tmp_path / "nowhere")
     assert run(tmp_path, "table") == 3
     assert "regrasp benchmark run" in capsys.readouterr().err
