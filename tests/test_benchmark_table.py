@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from episodes.errors import DataRefused
 from models.sealed import write_sealed
 from robot_io.benchmark.record import CRASH, RunRecord, TrainingEpisode, Trial
-from robot_io.benchmark.table import interval, intervention, read_crashes, read_runs, table
+from robot_io.benchmark.table import draws, interval, intervention, read_crashes, read_runs, table
 
 VERSIONS = {"mujoco": "4.0.0"}
 
@@ -112,3 +113,12 @@ def test_what_crashed_is_told_until_it_is_done(tmp_path: Path) -> None:
     assert read_crashes(tmp_path) == [crash]
     record().write(tmp_path / "run")
     assert read_crashes(tmp_path) == []
+
+
+def test_the_bootstrap_has_the_spread_of_its_two_levels() -> None:
+    """Two runs of rates a and b without any spread inside: a resample is a, b, or half way between in half of them."""
+    low, high = (record(seed=seed, training=[training(i, human=h) for i in range(5)]) for seed, h in ((0, 10), (1, 30)))
+    drawn = draws([[intervention(low), intervention(high)]], seed=0)
+    shares = [np.mean(np.isclose(drawn, rate)) for rate in (0.1, 0.2, 0.3)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.05)
+    assert draws([[intervention(record())]], seed=0).std() > 0

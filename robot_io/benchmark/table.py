@@ -132,7 +132,8 @@ def interval(tasks: Iterable[Sequence[RunRecord]], measure: Measure, seed: int =
 def draws(tasks: Sequence[Sequence[Array]], seed: int) -> Array:
     """(RESAMPLES,) mean rates of resampled tasks -> runs -> (n, 2) rows."""
     random = np.random.default_rng(seed)
-    return np.array([mean_rate([_resampled(runs, random) for runs in tasks]) for _ in range(RESAMPLES)])
+    drawn: Array = np.mean([_resampled(runs, random) for runs in tasks], axis=0)
+    return drawn
 
 
 def mean_rate(tasks: Sequence[Sequence[Array]]) -> float:
@@ -140,10 +141,17 @@ def mean_rate(tasks: Sequence[Sequence[Array]]) -> float:
     return float(np.mean([_rate(runs) for runs in tasks]))
 
 
-def _resampled(runs: Sequence[Array], random: np.random.Generator) -> list[Array]:
-    """As many runs at random, of each as many episodes at random."""
-    chosen = (runs[i] for i in random.integers(len(runs), size=len(runs)))
-    return [rows[random.integers(len(rows), size=len(rows))] for rows in chosen]
+def _resampled(runs: Sequence[Array], random: np.random.Generator) -> Array:
+    """(RESAMPLES,) rates, each of as many runs at random, and of each of them as many episodes at random."""
+    chosen = random.integers(len(runs), size=(RESAMPLES, len(runs)))
+    sums = np.empty((*chosen.shape, 2))
+    for place, rows in enumerate(runs):
+        here = chosen == place
+        episodes = random.integers(len(rows), size=(np.count_nonzero(here), len(rows)))
+        sums[here] = rows[episodes].sum(axis=1)
+    total = sums.sum(axis=1)
+    rates: Array = total[:, 0] / total[:, 1]
+    return rates
 
 
 def _rate(runs: Sequence[Array]) -> float:
