@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from audits.log import AuditLog
+from audits.noted import noted, open_held
 from episodes.errors import DataRefused, GateNotMet, IntegrityError, UsageError
 from episodes.slug import check_slug
 from episodes.workspace import Workspace, atomic_write, writer_lock
@@ -161,7 +161,7 @@ def _append(
             moved_to=release.version,
             by=by.strip(),
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            evidence={**(evidence or {}), **_audit_head(workspace)},
+            evidence={**(evidence or {}), **_audit_head(workspace, moves)},
             previous=moves[-1].hash if moves else _NOTHING,
         ).sealed()
     except ValidationError as error:
@@ -170,9 +170,10 @@ def _append(
     return move
 
 
-def _audit_head(workspace: Workspace) -> dict[str, JsonValue]:
-    """Where the audit log ends now; nothing where nobody has decided anything yet."""
-    return {"audit_head": list(AuditLog(workspace.audits).head())} if workspace.audits.exists() else {}
+def _audit_head(workspace: Workspace, moves: Sequence[Move]) -> dict[str, JsonValue]:
+    """Where the audit log ends now, held against what earlier entries noted; nothing where nobody has decided yet."""
+    log = open_held(workspace.audits, noted((), [move.evidence for move in moves]))
+    return {"audit_head": list(log.head())} if log else {}
 
 
 def _writing(root: str | os.PathLike[str]) -> AbstractContextManager[None]:

@@ -60,6 +60,9 @@ def test_every_move_carries_the_head_of_the_audit_log_whoever_makes_it(
     log.append("episode.note", "e1", by="ann", value={"text": "odder"}, shown={}, seconds=1.0)
     rollback(root, "sim", TASK, by="ada", evidence={"audit_head": "forged"})
     assert [move.evidence.get("audit_head") for move in history(root)] == [None, first, list(log.head())]
+    (root / "audits.sqlite").unlink()
+    with pytest.raises(IntegrityError, match=r"audits\.sqlite"):
+        promote(root, two[1].version, "sim", by="demo")
     assert history(root)[1].evidence["sr"] == 0.9
 
 
