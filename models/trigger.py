@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.record import Array
+from episodes.record import ActionSource, Array
 from models.conformal import conformal_threshold, needed
 from models.cusum import cusum
 from models.dataset import StepData
@@ -42,9 +42,12 @@ class TriggerConfig:
     """share of successes that may see a false early alarm, outside what is labelled as a stall"""
     drift: float = 0.5
     """expected gain of V in one median duration, below which the CUSUM grows"""
-    demonstrations: bool = False
-    """where the policy has too few successes of its own, calibrate on a person's unaided ones too: what is promised
-    then holds for runs like those; for a policy at the start of its learning"""
+    learning: bool = False
+    """the policy still changes and recoveries help it: calibrate on every success that no person had to help, at the
+    steps that were not a recovery's, and on demonstrations. Otherwise those successes alone would count in which the
+    trigger stayed silent, and each calibration would be stricter than the one before"""
+    recent: int = 40
+    """how many of these, the last ones given"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +115,9 @@ def fit_trigger(
     Raises `DataRefused` where there are fewer than the
     statement needs, and says how many are missing.
     """
-    known = [e for e in episodes if e.success and e.unaided and e.group_id in model.fold_of]
-    clean = [e for e in known if e.policy_alone]
-    if config.demonstrations and len(clean) < needed(config.alpha):
-        clean = known
+    clean = [e for e in episodes if e.success and _calibrates(e, config) and e.group_id in model.fold_of]
+    if config.learning:
+        clean = clean[-config.recent :]
     missing = needed(config.alpha) - len(clean)
     if missing > 0:
         raise DataRefused(
@@ -129,14 +131,18 @@ def fit_trigger(
         values = curves[episode.episode_id]
         probability = intervention.curves(model, episode, values).net_probabilities.mean(axis=0)
         parts.append((mean_cusum(episode, values, drift), probability))
-    peaks = [(a.max(), b.max()) for a, b in parts]
+    own = [e.source != ActionSource.RECOVERY for e in clean]
+    peaks = [(a[mine].max(), b[mine].max()) for (a, b), mine in zip(parts, own, strict=True)]
     first, second = (
         max(conformal_threshold(np.array(column), config.alpha), 1e-6) for column in zip(*peaks, strict=True)
     )
     scores = [a / first + b / second for a, b in parts]
-    totals = np.array([score.max() for score in scores])
+    totals = np.array([score[mine].max() for score, mine in zip(scores, own, strict=True)])
     outside = np.array(
-        [score.max(where=labels[e.episode_id] == 0, initial=0) for e, score in zip(clean, scores, strict=True)]
+        [
+            score.max(where=mine & (labels[e.episode_id] == 0), initial=0)
+            for e, score, mine in zip(clean, scores, own, strict=True)
+        ]
     )
     threshold = conformal_threshold(totals, config.alpha)
     return Trigger(
@@ -152,6 +158,13 @@ def fit_trigger(
         value_hash=intervention.value_hash,
         intervention_hash=intervention_hash,
     )
+
+
+def _calibrates(episode: StepData, config: TriggerConfig) -> bool:
+    """Whether a success says how the score of a policy that needs no help may look."""
+    if not config.learning:
+        return episode.policy_alone
+    return episode.unaided or ActionSource.HUMAN not in episode.source
 
 
 def held_out_alarms(

@@ -36,7 +36,7 @@ NETS = ActorCriticConfig(hidden=16, critics=2, clone_steps=60, clone_batch=32)
 REFIT = RefitConfig(
     value=ValueConfig(cameras=(), folds=2, steps=60, workers=1),
     intervention=InterventionConfig(steps=20, batch=32),
-    trigger=TriggerConfig(alpha=0.4, early_alpha=0.8, demonstrations=True),
+    trigger=TriggerConfig(alpha=0.4, early_alpha=0.8, learning=True),
     memory=MemoryConfig(human_only=True, span_s=4.0, floor_quantile=None),
     recovery=RecoveryConfig(hidden=16, steps=40),
 )

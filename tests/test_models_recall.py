@@ -11,6 +11,7 @@ import pytest
 from model_samples import episodes, flip, step_data
 
 from episodes.errors import DataRefused, IntegrityError
+from episodes.record import ActionSource
 from models.memory import RecoveryMemory
 from models.recall import (
     FILE,
@@ -161,3 +162,12 @@ def test_without_a_training_success_there_is_nothing_to_remember() -> None:
     extra = step_data(50, fps=20.0)
     with pytest.raises(DataRefused, match="other steps a second"):
         build_memory([*DATA, extra], VALUES | {extra.episode_id: np.linspace(0, 1, len(extra))}, CONFIG)
+
+
+def test_a_memory_of_people_alone_holds_what_they_did_and_knows_every_state() -> None:
+    by_id = {e.episode_id: e for e in DATA}
+    people = build_memory(DATA, VALUES, replace(CONFIG, human_only=True, floor_quantile=None))
+    assert people.memory.items
+    for item in people.memory.items:
+        assert (by_id[item.episode_id].source[item.t : item.goal_t + 1] == ActionSource.HUMAN).all()
+    assert people.encoder.floor == -1.0

@@ -10,6 +10,7 @@ import pytest
 from model_samples import episodes, fitted, flip
 
 from episodes.errors import DataRefused, IntegrityError
+from episodes.record import ActionSource
 from models.conformal import conformal_threshold
 from models.cusum import cusum
 from models.trigger import FILE, Trigger, TriggerConfig, fit_trigger, held_out_alarms
@@ -105,3 +106,21 @@ def test_held_out_successes_of_the_policy_alone_are_asked() -> None:
     asked = replace(quiet, threshold=float(loudest) - 1e-9)
     assert held_out_alarms(quiet, episodes(), f.value, f.intervention, f.curves) == [False] * len(own)
     assert sum(held_out_alarms(asked, episodes(), f.value, f.intervention, f.curves)) == 1
+
+
+def test_for_a_learning_policy_what_a_recovery_helped_counts_too_at_the_policys_own_steps() -> None:
+    f, data = fitted(), list(episodes())
+    helped = OWN[0]
+    source = helped.source.copy()
+    source[-4:] = ActionSource.RECOVERY
+    given = [replace(e, source=source) if e is helped else e for e in data]
+    config = TriggerConfig(learning=True)
+    trigger = fit_trigger(given, f.labels, f.value, f.intervention, config, curves=f.curves, intervention_hash="i")
+    demonstrations = [e for e in data if e.success and e.collection == "demo" and e.group_id in f.value.fold_of]
+    assert trigger.calibration_episodes == len(OWN) + len(demonstrations)
+    last = fit_trigger(
+        given, f.labels, f.value, f.intervention, replace(config, recent=9), curves=f.curves, intervention_hash="i"
+    )
+    assert last.calibration_episodes == 9
+    plain = refit(given)
+    assert plain.calibration_episodes == len(OWN) - 1

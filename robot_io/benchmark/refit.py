@@ -43,7 +43,7 @@ class RefitConfig:
     value: ValueConfig = field(default_factory=lambda: ValueConfig(cameras=(), steps=300, workers=1))
     stagnation: StagnationConfig = field(default_factory=StagnationConfig)
     intervention: InterventionConfig = field(default_factory=lambda: InterventionConfig(steps=250, batch=128))
-    trigger: TriggerConfig = field(default_factory=lambda: TriggerConfig(demonstrations=True))
+    trigger: TriggerConfig = field(default_factory=lambda: TriggerConfig(learning=True, early_alpha=0.1))
     memory: MemoryConfig = field(default_factory=lambda: REMEMBERED)
     recovery: RecoveryConfig = field(default_factory=lambda: RecoveryConfig(hidden=128, steps=1_500))
 
