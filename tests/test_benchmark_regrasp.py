@@ -30,6 +30,7 @@ from robot_io.benchmark.record import RunRecord
 from robot_io.benchmark.refit import RefitConfig, labels_hash
 from robot_io.benchmark.regrasp import MIN_GAIN, HilSerlRegrasp, Patient, RegraspConfig
 from robot_io.benchmark.run import METHODS, TRAINING, Plan, run
+from robot_io.benchmark.smoke import missing
 from robot_io.protocols import Observation, RecoveryPlan
 
 NETS = ActorCriticConfig(hidden=16, critics=2, clone_steps=60, clone_batch=32)
@@ -75,6 +76,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(root: Path) -> RunRecord:
     return run(plan(), root)
+
+
+def test_the_smoke_run_sees_what_did_not_happen(whole: RunRecord) -> None:
+    assert missing(whole) == ""
+    still = replace(whole, training=[replace(row, recovery_steps=0) for row in whole.training])
+    assert missing(still) == "tube_insertion hil_serl_regrasp seed 0 did not start a recovery"
+    refused = replace(still, made={"rounds": [{"refused": "too few"}]}, trials=[])
+    assert missing(refused).endswith(
+        "did not train after its warm-up nor fit a monitor and a recovery nor start a recovery"
+    )
 
 
 class Killed(Exception):

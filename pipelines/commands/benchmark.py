@@ -28,7 +28,7 @@ class Run:
     methods: tuple[str, ...] = TABLE_METHODS
     seeds: tuple[int, ...] = (0, 1, 2)
     smoke: bool = False
-    """a shortened schedule that shows that everything runs; apart from the others"""
+    """a shortened schedule that shows that each method's own code runs, or fails; apart from the others"""
     full: bool = False
     """25,000 steps instead of 12,000; apart from the others"""
     workers: int = 2
@@ -40,6 +40,7 @@ class Run:
         from pipelines.benchmark import run_plans
         from robot_io.benchmark.method import SCHEDULES
         from robot_io.benchmark.run import Plan
+        from robot_io.benchmark.smoke import missing
         from robot_io.sim import TASKS
 
         if self.smoke and self.full:
@@ -61,7 +62,10 @@ class Run:
 
         def done(plan: Plan, what: RunRecord | Exception) -> None:
             print(_line(plan, what), flush=True)
-            if isinstance(what, Exception):
+            lacks = missing(what) if self.smoke and not isinstance(what, Exception) else ""
+            if lacks:
+                print(lacks)
+            if lacks or isinstance(what, Exception):
                 failed.append(plan)
 
         run_plans(root, name, plans, workers=self.workers, done=done)

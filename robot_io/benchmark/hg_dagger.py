@@ -51,7 +51,7 @@ class HgDagger:
         self._seen, self._done = cloned(self._sight, start.demonstrations)
         self._net.clone(self._seen, self._done)
         self._rescues: list[tuple[Tensor, Tensor]] = []  # of the running episode
-        self._steps = self._fits = 0
+        self._steps = self._fits = self._clones = 0
         self.policy = ActorPolicy(self._net, self._sight, f"{self.name}-{start.seed}")
         self.learner = self
 
@@ -66,10 +66,12 @@ class HgDagger:
         self._rescues.clear()
         if self._steps // self._config.refit_every > self._fits:
             self._fits = self._steps // self._config.refit_every
+            self._clones += 1
             self._net.clone(self._seen, self._done)
 
     def made(self) -> Mapping[str, Any]:
-        return {}
+        """How often it was cloned anew."""
+        return {"clones": self._clones}
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self._config)
@@ -85,10 +87,10 @@ class HgDagger:
         """Whether it is worth cloning is known a little later: see `ended`."""
 
     def state(self) -> Mapping[str, Tensor]:
-        counts = torch.tensor([self._steps, self._fits])
+        counts = torch.tensor([self._steps, self._fits, self._clones])
         return self._net.state() | {"seen": self._seen, "done": self._done, "counts": counts}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         self._net.restore(tensors)
         self._seen, self._done = tensors["seen"], tensors["done"]
-        self._steps, self._fits = (int(count) for count in tensors["counts"])
+        self._steps, self._fits, self._clones = (int(count) for count in tensors["counts"])

@@ -1,0 +1,48 @@
+"""Did a run do what its method is for? The smoke run asks that of every record; it says nothing about how well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from robot_io.benchmark.record import RunRecord
+
+Asked = tuple[str, Callable[[RunRecord], bool]]
+
+
+def _learned(run: RunRecord) -> bool:
+    """It was judged on the way after the warm-up and at the end."""
+    warm_up = int(run.config["schedule"]["warm_up"])
+    return any(row.first_step >= warm_up for row in run.training) and any(trial.test for trial in run.trials)
+
+
+def _refitted(run: RunRecord) -> bool:
+    return any("value" in told for told in run.made["rounds"])
+
+
+def _recovered(run: RunRecord) -> bool:
+    return any(row.recovery_steps for row in run.training)
+
+
+def _asked(run: RunRecord) -> bool:
+    return any("asked" in row.reasons for row in run.training)
+
+
+LEARNED: Asked = ("train after its warm-up", _learned)
+REFITTED: Asked = ("fit a monitor and a recovery", _refitted)
+RECOVERED: Asked = ("start a recovery", _recovered)
+OWN: Mapping[str, tuple[Asked, ...]] = {
+    "bc": (("get judged", lambda run: any(trial.test for trial in run.trials)),),
+    "hil_serl": (LEARNED,),
+    "hg_dagger": (LEARNED, ("clone anew", lambda run: bool(run.made["clones"]))),
+    "hil_serl_regrasp": (LEARNED, REFITTED, RECOVERED),
+    "random": (LEARNED, REFITTED, RECOVERED),
+    "sham": (LEARNED, REFITTED, RECOVERED),
+    "oracle": (LEARNED, REFITTED, RECOVERED),
+    "no_recovery": (LEARNED, REFITTED, ("ask the person", _asked)),
+}
+
+
+def missing(run: RunRecord) -> str:
+    """What of its method's own a run did not do, as a sentence; empty where it did all."""
+    lacks = [what for what, done in OWN.get(run.method, (LEARNED,)) if not done(run)]
+    return f"{run.task} {run.method} seed {run.seed} did not {' nor '.join(lacks)}" if lacks else ""
