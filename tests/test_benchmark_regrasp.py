@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import torch
 
-from episodes.errors import UsageError
+from episodes.errors import DeviceError, UsageError
 from episodes.record import ActionSource
 from episodes.store import EpisodeStore
 from models.actor_critic import ActorCriticConfig
@@ -23,15 +23,16 @@ from models.replay import Replay
 from models.trigger import TriggerConfig
 from models.value import ValueConfig
 from robot_io.benchmark.controls import NoRecovery, Oracle, RandomTrigger, Sham, recovery_rates
-from robot_io.benchmark.hil_serl import HilSerlConfig
-from robot_io.benchmark.method import Schedule
+from robot_io.benchmark.hil_serl import HilSerl, HilSerlConfig
+from robot_io.benchmark.method import Schedule, Start
 from robot_io.benchmark.progress import SoFar
-from robot_io.benchmark.record import RunRecord
+from robot_io.benchmark.record import BROKEN, RunRecord, TrainingEpisode
 from robot_io.benchmark.refit import RefitConfig, labels_hash
 from robot_io.benchmark.regrasp import MIN_GAIN, HilSerlRegrasp, Patient, RegraspConfig
 from robot_io.benchmark.run import METHODS, TRAINING, Plan, run
 from robot_io.benchmark.smoke import missing
-from robot_io.protocols import Observation, RecoveryPlan
+from robot_io.protocols import Observation, RecoveryPlan, Step
+from robot_io.sim.arm import Arm
 
 NETS = ActorCriticConfig(hidden=16, critics=2, clone_steps=60, clone_batch=32)
 REFIT = RefitConfig(
@@ -252,3 +253,42 @@ def test_what_broke_down_is_not_remembered() -> None:
     memory.restore({"rows": torch.ones(4, 5), "added": torch.tensor(4)})
     memory.rewind(3)
     assert len(memory) == 3
+
+
+class Breaks(HilSerl):
+    """Lets the physics diverge once, after 30 steps of training."""
+
+    broken = False
+
+    def observe(self, step: Step) -> None:
+        super().observe(step)
+        Breaks.broken = self._steps == 30
+
+    def ended(self, row: TrainingEpisode) -> None:
+        super().ended(row)
+        self.remembered = len(self._run)
+
+
+def test_an_episode_that_broke_down_is_counted_and_nothing_of_it_is_remembered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[Breaks] = []
+
+    def begin(start: Start) -> Breaks:
+        made.append(Breaks(start, CONFIG.learner))
+        return made[-1]
+
+    def drive(self: Arm, *given: object) -> None:
+        if Breaks.broken:
+            Breaks.broken = False
+            raise DeviceError("the physics diverged")
+        sound(self, *given)  # type: ignore[arg-type]
+
+    sound = Arm.drive
+    monkeypatch.setattr(Arm, "drive", drive)
+    monkeypatch.setitem(METHODS, "hil_serl", begin)
+    record = run(plan("hil_serl", replace(SHORT, steps=100, warm_up=0)), tmp_path)
+    first, *others = record.training
+    assert (first.failure_mode, first.steps) == (BROKEN, 31)
+    remembered = sum(row.steps - (row.end_reason == "timeout") for row in others)
+    assert made[0].remembered == remembered
