@@ -122,6 +122,7 @@ def press(page: Page, key: str, then: str) -> None:
 
 def places_of(page: Page, *steps: float) -> tuple[list[float], float]:
     """Where steps are on the screen: x of each, and a y in the value row."""
+    page.wait_for_function("document.querySelector('.js-plotly-plot')?._fullLayout?.xaxis?._length > 0")
     figure = page.locator(".js-plotly-plot").first
     left, width, low, high = figure.evaluate(
         "f => [f._fullLayout.xaxis._offset, f._fullLayout.xaxis._length, ...f._fullLayout.xaxis.range]"
