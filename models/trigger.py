@@ -112,8 +112,7 @@ def fit_trigger(
     """Calibrate on the out-of-fold scores of the policy's unaided successes among the model's own episodes.
 
     `labels`: episode_id -> (T,) 1, 0 or NaN, the audited stagnation; `curves`: episode_id -> what `model.curves` gives.
-    Raises `DataRefused` where there are fewer than the
-    statement needs, and says how many are missing.
+    Raises `DataRefused` where there are fewer than the statement needs, and says how many are missing.
     """
     clean = [e for e in episodes if e.success and _calibrates(e, config) and e.group_id in model.fold_of]
     if config.learning:

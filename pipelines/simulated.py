@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 Arm = Literal["without", "random", "with"]
 POLL_S = 0.5
-CHUNKS = 5
-"""of 0.8 s towards one goal, so that the 4 s rule ends a rescue that does not help; lifting off the rim takes two"""
 MIN_GAIN = 0.02
 """of V, that a recovery must reach to hand back to the policy"""
 
@@ -68,7 +66,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
 
     from robot_io.collect import collect_session
     from robot_io.control import RecoveryLimits
-    from robot_io.deployment import load_deployment, load_policy
+    from robot_io.deployment import CHUNKS, load_deployment, load_policy
     from robot_io.live import LiveWriter
     from robot_io.sim import ScriptedHuman, make_robot
 

@@ -26,6 +26,8 @@ from robot_io.random_trigger import BudgetedRecovery, RandomMonitor, RecoveryBud
 
 FOLLOWING_S = 1.0
 """a chunk planned this soon after the last one belongs to the same rescue"""
+CHUNKS = 5
+"""of 0.8 s towards one goal, so that the 4 s rule ends a rescue that does not help; lifting off the rim takes two"""
 
 
 @dataclass(slots=True)

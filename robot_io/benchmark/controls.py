@@ -20,8 +20,9 @@ from episodes.record import ActionSource, Array
 from models.recovery import HORIZON
 from robot_io.benchmark.method import Start
 from robot_io.benchmark.record import RunRecord, TrainingEpisode
-from robot_io.benchmark.regrasp import CHUNKS, MIN_GAIN, HilSerlRegrasp, RegraspConfig
+from robot_io.benchmark.regrasp import MIN_GAIN, HilSerlRegrasp, RegraspConfig
 from robot_io.control import RecoveryLimits
+from robot_io.deployment import CHUNKS
 from robot_io.protocols import Decision, Monitor, Observation, Policy, Recovery, RecoveryPlan
 from robot_io.random_trigger import BudgetedRecovery, RandomMonitor, RecoveryBudget
 

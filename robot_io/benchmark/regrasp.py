@@ -26,12 +26,10 @@ from robot_io.benchmark.method import Start
 from robot_io.benchmark.record import BROKEN, TrainingEpisode
 from robot_io.benchmark.refit import RefitConfig, parts, refit
 from robot_io.control import RecoveryLimits
-from robot_io.deployment import FOLLOWING_S, load_monitor, load_recovery
+from robot_io.deployment import CHUNKS, FOLLOWING_S, load_monitor, load_recovery
 from robot_io.protocols import Monitor, Observation, Recovery, RecoveryPlan
 
 ROUND, REFUSED = "round.json", "refused"
-CHUNKS = 5
-"""of 0.8 s towards one goal, so that the 4 s rule ends a rescue that does not help"""
 MIN_GAIN = 0.1
 """of V, that a recovery must reach to hand back to the policy"""
 TRIES = 2
