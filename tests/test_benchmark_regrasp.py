@@ -292,3 +292,10 @@ def test_an_episode_that_broke_down_is_counted_and_nothing_of_it_is_remembered(
     assert (first.failure_mode, first.steps) == (BROKEN, 31)
     remembered = sum(row.steps - (row.end_reason == "timeout") for row in others)
     assert made[0].remembered == remembered
+
+
+def test_a_matched_run_that_ended_before_its_first_round_gives_no_rate() -> None:
+    short = RunRecord(
+        task="t", method="m", seed=0, config={}, versions={}, seconds=0.0, training=(), trials=(), made={"rounds": []}
+    )
+    assert recovery_rates(short) == []

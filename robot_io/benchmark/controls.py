@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,8 +72,8 @@ def recovery_rates(run: RunRecord) -> list[float]:
     """Recoveries for each step at which the policy might have been stopped, by round."""
     starts = [int(told["from_step"]) for told in run.made["rounds"]]
     rates = []
-    for first, stop in zip(starts, [*starts[1:], None], strict=True):
-        rows = [r for r in run.training if r.first_step >= first and (stop is None or r.first_step < stop)]
+    for first, stop in pairwise([*starts, np.inf]):
+        rows = [r for r in run.training if first <= r.first_step < stop]
         recoveries = sum(row.recoveries for row in rows)
         asked = sum(row.policy_steps for row in rows) + recoveries
         rates.append(recoveries / asked if asked else 0.0)
