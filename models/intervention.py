@@ -140,7 +140,7 @@ class InterventionModel:
 
 @dataclass(slots=True)
 class _Rows:
-    """Training rows of one fold, as tensors."""
+    """Training rows of one net, as tensors."""
 
     latent: Tensor
     action: Tensor
@@ -170,32 +170,29 @@ def training_labels(episode: StepData, stagnation: Array) -> Array:
 
 
 def _rows(
-    model: ValueModel,
-    k: int,
-    episodes: Sequence[StepData],
-    curves: Mapping[str, ValueCurves],
-    labels: Mapping[str, Array],
-    config: InterventionConfig,
-) -> _Rows:
-    """Every step of `episodes` that has a successor in the same run."""
-    columns: dict[str, list[Array]] = {name: [] for name in _Rows.__dataclass_fields__}
-    for episode in episodes:
-        values = curves[episode.episode_id].net_values[0]
-        _, z = infer(model.nets[k], model.config, model.proprio_names, episode)
-        here = np.concatenate([np.arange(start, stop - 1) for start, stop in episode.runs])
-        parts = {
-            "latent": z[here],
-            "action": np.nan_to_num(episode.executed_action)[here],
-            "history": model.history(episode, values)[here],
-            "next_latent": z[here + 1],
-            "next_value": values[here + 1],
-            "value": values[here],
-            "risk": risk_targets(values, episode.runs, config)[here],
-            "label": training_labels(episode, labels[episode.episode_id])[here],
-        }
-        for name, part in parts.items():
-            columns[name].append(part)
-    return _Rows(**{n: torch.as_tensor(np.concatenate(p), dtype=torch.float32) for n, p in columns.items()})
+    model: ValueModel, episode: StepData, curves: ValueCurves, labels: Array, config: InterventionConfig
+) -> dict[int, _Rows]:
+    """Net -> the episode's steps that have a successor in the same run, for each net that may train on it."""
+    nets = [k for k in range(len(model.nets)) if k != model.fold_of[episode.group_id]]
+    inferred = infer([model.nets[k] for k in nets], model.config, model.proprio_names, episode)
+    here = np.concatenate([np.arange(start, stop - 1) for start, stop in episode.runs])
+    values = curves.net_values[0]
+    shared = {
+        "action": np.nan_to_num(episode.executed_action)[here],
+        "history": model.history(episode, values)[here],
+        "next_value": values[here + 1],
+        "value": values[here],
+        "risk": risk_targets(values, episode.runs, config)[here],
+        "label": training_labels(episode, labels)[here],
+    }
+    tensors = {name: torch.as_tensor(part, dtype=torch.float32) for name, part in shared.items()}
+    latents = [torch.as_tensor(z, dtype=torch.float32) for _, z in inferred]
+    return {k: _Rows(latent=z[here], next_latent=z[here + 1], **tensors) for k, z in zip(nets, latents, strict=True)}
+
+
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    names = _Rows.__dataclass_fields__
+    return _Rows(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 def focal_loss(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tensor:
@@ -254,10 +251,10 @@ def fit_intervention(
         raise DataRefused(
             "no episode of the value model has labels to train a trigger on; materialize the labels first"
         )
+    parts = [_rows(model, e, curves[e.episode_id], labels[e.episode_id], config) for e in usable]
     nets = []
     for k in range(len(model.nets)):
-        learned = [e for e in usable if model.fold_of[e.group_id] != k]
-        rows = _rows(model, k, learned, curves, labels, config)
+        rows = _joined([part[k] for part in parts if k in part])
         if not ((rows.label == 1).any() and (rows.label == 0).any()):
             raise DataRefused(
                 "the audited labels hold no stagnation or nothing else, so no trigger can be learned; look at the "

@@ -96,8 +96,9 @@ class ValueModel:
     def curves(self, episode: StepData) -> ValueCurves:
         """Curves by the nets that did not train on `episode`."""
         nets = self.judges(episode)
-        inferred = [infer(self.nets[k], self.config, self.proprio_names, episode) for k in nets]
-        return self.assemble(episode, nets, inferred)
+        return self.assemble(
+            episode, nets, infer([self.nets[k] for k in nets], self.config, self.proprio_names, episode)
+        )
 
     def assemble(
         self, episode: StepData, nets: tuple[int, ...], inferred: Sequence[tuple[Array, Array]]
@@ -186,16 +187,16 @@ def select(episode: StepData, names: Sequence[str]) -> Array:
 
 @torch.no_grad()
 def infer(
-    net: ProgressNet, config: ValueConfig, names: Sequence[str], episode: StepData, batch: int = 256
-) -> tuple[Array, Array]:
-    """V (T,) float64 and latents (T, D) float32 of one net."""
+    nets: Sequence[ProgressNet], config: ValueConfig, names: Sequence[str], episode: StepData, batch: int = 256
+) -> list[tuple[Array, Array]]:
+    """V (T,) float64 and latents (T, D) float32 of each net; a frame is decoded once for all of them."""
     torch.set_num_threads(1)
     proprio = torch.as_tensor(select(episode, names))
-    values, latents = [], []
+    parts: list[list[tuple[Array, Array]]] = [[] for _ in nets]
     for start in range(0, len(episode), batch):
         steps = np.arange(start, min(start + batch, len(episode)))
         images = torch.as_tensor(episode.images(steps, config.cameras, config.image_px)) if config.cameras else None
-        z = net.latent(images, proprio[steps])
-        latents.append(z.numpy())
-        values.append(net.progress(z).mean(dim=1).double().numpy())
-    return np.concatenate(values), np.concatenate(latents)
+        for net, part in zip(nets, parts, strict=True):
+            z = net.latent(images, proprio[steps])
+            part.append((net.progress(z).mean(dim=1).double().numpy(), z.numpy()))
+    return [(np.concatenate([v for v, _ in part]), np.concatenate([z for _, z in part])) for part in parts]

@@ -84,7 +84,7 @@ def _train_and_infer(job: Job) -> Fold:
     return (
         k,
         net.state_dict(),
-        {e.episode_id: infer(net, config, names, e)[0] for e in episodes if fold_of[e.group_id] == k},
+        {e.episode_id: infer([net], config, names, e)[0][0] for e in episodes if fold_of[e.group_id] == k},
     )
 
 

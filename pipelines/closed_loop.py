@@ -7,6 +7,7 @@ off the recordings, so a run that was interrupted goes on where it was.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +52,12 @@ class ClosedLoop:
         """The arm's episodes that are recorded, by seed."""
         return read_arm(self.root, self.session(arm))
 
-    def run(self, *, workers: int, on_count: OnCount | None = None) -> dict[Arm, list[ArmEpisode]]:
+    def run(self, robots: Executor, *, on_count: OnCount | None = None) -> dict[Arm, list[ArmEpisode]]:
         """All arms, what is missing of them: first the two that need no rate, then the random one."""
         for arms in (("without", "with"), ("random",)):
             rate = trigger_rate(list(self.read("with").values()))
             jobs = [self.job(arm, rate) for arm in arms if set(self.seeds) - set(self.read(arm))]
             if jobs:
-                run_sessions(jobs, workers=workers, on_count=on_count)
+                run_sessions(jobs, robots, on_count=on_count)
         recorded = {arm: self.read(arm) for arm in ARMS}
         return {arm: [recorded[arm][seed] for seed in self.seeds] for arm in ARMS}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from episodes.workspace import Workspace, atomic_write
 from pipelines.closed_loop import ARMS, ClosedLoop
 from pipelines.materialize import materialize
 from pipelines.scoreboard import Scoreboard, print_scoreboard
-from pipelines.simulated import SessionJob, run_sessions
+from pipelines.simulated import SessionJob, processes, run_sessions
 
 BY = "demo"
 PROFILE = "sim"
@@ -96,7 +97,8 @@ class Demo:
     workspace: Workspace
     plan: DemoPlan
     console: Console
-    workers: int = field(default_factory=lambda: min(2, os.cpu_count() or 1))
+    robots: Executor
+    """where the simulated robots run"""
     seconds: dict[str, float] = field(default_factory=dict)
     """stage -> seconds, of this and earlier runs"""
 
@@ -106,7 +108,7 @@ class Demo:
         releases = self._released() or self._prepare()
         loops = {task: self._loop(task, releases[task]) for task in self.plan.tasks}
         with self._stage("closed loop"), self._bar("closed loop") as on_count:
-            arms = {task: loop.run(workers=self.workers, on_count=on_count) for task, loop in loops.items()}
+            arms = {task: loop.run(self.robots, on_count=on_count) for task, loop in loops.items()}
         with self._stage("returned session"):
             sessions = [loop.session(arm) for loop in loops.values() for arm in ARMS]
             self._judge([session for session in sessions if not self._is_judged(session)])
@@ -179,7 +181,7 @@ class Demo:
 
     def _run(self, what: str, jobs: list[SessionJob]) -> None:
         with self._bar(what) as on_count:
-            summaries = run_sessions(jobs, workers=self.workers, on_count=on_count)
+            summaries = run_sessions(jobs, self.robots, on_count=on_count)
         stopped = sum(bool(summary.fault) for session in summaries for summary in session)
         if stopped:
             self.console.print(f"{stopped} episodes ended in a safety stop and are kept as failures")
@@ -260,7 +262,8 @@ def run(root: Path, *, quick: bool = False, report: Path | None = None, console:
             f"{workspace.root}/settings.json is not what this demo would set, so the workspace's own settings are used"
         )
         console.print(f"{kept}; for the demo's give another --root")
-    board = Demo(workspace, plan, console).run()
+    with processes(min(2, os.cpu_count() or 1)) as robots:
+        board = Demo(workspace, plan, console, robots).run()
     print_scoreboard(board, console)
     if report is not None:
         atomic_write(report, json.dumps(board.json(), indent=1, allow_nan=False).encode())

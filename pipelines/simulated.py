@@ -6,7 +6,7 @@ A job is plain data, so that it can cross to the process; what it names (a polic
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Executor, ProcessPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -144,19 +144,26 @@ OnCount = Callable[[int, int], None]
 """told how many of all episodes are there, and how many are wanted"""
 
 
+def processes(workers: int) -> Executor:
+    """What `run_sessions` runs in. To be kept: each process takes seconds to start."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
 def run_sessions(
-    jobs: Sequence[SessionJob], *, workers: int, on_count: OnCount | None = None
+    jobs: Sequence[SessionJob], pool: Executor, *, on_count: OnCount | None = None
 ) -> list[list[EpisodeSummary]]:
-    """All jobs, `workers` at a time. `SafetyStop` names the episode that ended a session, once all robots are done."""
+    """All jobs, as many at a time as `pool` has processes.
+
+    `SafetyStop` names the episode that ended a session, once all robots are done.
+    """
     total = sum(len(job.seeds) for job in jobs)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(run_session, job) for job in jobs]
-        pending = set(futures)
-        while pending:
-            _, pending = wait(pending, timeout=POLL_S, return_when=FIRST_EXCEPTION)
-            if on_count is not None:
-                on_count(_recorded(jobs), total)
-        results = [future.result() for future in futures]
+    futures = [pool.submit(run_session, job) for job in jobs]
+    pending = set(futures)
+    while pending:
+        _, pending = wait(pending, timeout=POLL_S, return_when=FIRST_EXCEPTION)
+        if on_count is not None:
+            on_count(_recorded(jobs), total)
+    results = [future.result() for future in futures]
     for job, summaries in zip(jobs, results, strict=True):
         last = summaries[-1] if summaries else None
         if last is not None and last.fault and (job.attended or last.episode_id is None):

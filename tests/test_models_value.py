@@ -38,7 +38,8 @@ def test_curves_are_the_nets_medians_their_mean_and_w(which: int) -> None:
     model, episode = fitted().value, episodes()[which]
     curves = model.curves(episode)
     v = [
-        causal_median(infer(model.nets[k], CONFIG, model.proprio_names, episode)[0], episode.runs) for k in curves.nets
+        causal_median(v, episode.runs)
+        for v, _ in infer([model.nets[k] for k in curves.nets], CONFIG, model.proprio_names, episode)
     ]
     np.testing.assert_allclose(curves.net_values, v)
     np.testing.assert_allclose(curves.value, np.mean(v, axis=0))
@@ -59,8 +60,8 @@ def test_curves_are_the_nets_medians_their_mean_and_w(which: int) -> None:
 
 def test_long_episodes_are_judged_in_batches_without_a_seam() -> None:
     model, episode = fitted().value, episodes()[5]
-    whole, _ = infer(model.nets[0], CONFIG, model.proprio_names, episode)
-    parts, _ = infer(model.nets[0], CONFIG, model.proprio_names, episode, batch=7)
+    ((whole, _),) = infer(model.nets[:1], CONFIG, model.proprio_names, episode)
+    ((parts, _),) = infer(model.nets[:1], CONFIG, model.proprio_names, episode, batch=7)
     np.testing.assert_allclose(parts, whole, atol=1e-6)
 
 

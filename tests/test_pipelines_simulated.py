@@ -18,7 +18,7 @@ from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
 from pipelines import simulated
 from pipelines.cli import main
-from pipelines.simulated import SessionJob, run_sessions
+from pipelines.simulated import SessionJob, processes, run_sessions
 from robot_io.loop import EpisodeSummary
 
 P, R, H = (int(s) for s in (ActionSource.POLICY, ActionSource.RECOVERY, ActionSource.HUMAN))
@@ -49,7 +49,7 @@ def job(root: Path, session: str = "a", **changes: Any) -> SessionJob:
 def test_a_safety_stop_is_raised_once_the_other_robots_are_done(tmp_path: Path) -> None:
     other = job(tmp_path, "b", seeds=(5, 6))
     with pytest.raises(SafetyStop, match="session a was stopped in episode"):
-        run_sessions([job(tmp_path), other], workers=1)
+        run_sessions([job(tmp_path), other], processes(1))
     store = EpisodeStore(tmp_path)
     assert (len(store.ids(session="a")), len(store.ids(session="b"))) == (2, 2)
 
@@ -57,10 +57,10 @@ def test_a_safety_stop_is_raised_once_the_other_robots_are_done(tmp_path: Path) 
 @pytest.mark.usefixtures("robots")
 def test_where_nobody_has_to_look_after_the_cell_the_session_goes_on(tmp_path: Path) -> None:
     jobs = [job(tmp_path, attended=False), job(tmp_path, "b", seeds=(5,), attended=False)]
-    (summaries, others) = run_sessions(jobs, workers=1)
+    (summaries, others) = run_sessions(jobs, processes(1))
     assert [bool(summary.fault) for summary in summaries] == [False, True, False, False]
     assert [bool(summary.fault) for summary in others] == [False]
-    assert run_sessions(jobs, workers=1) == [[], []]
+    assert run_sessions(jobs, processes(1)) == [[], []]
 
 
 def test_collect_ends_with_6_and_one_sentence_and_the_same_command_goes_on(
@@ -99,7 +99,7 @@ def test_a_stop_before_the_first_step_is_not_tried_for_ever(
 
     monkeypatch.setattr(PressingRobot, "reset", at_once)
     with pytest.raises(SafetyStop, match="session a was stopped before the first step of an episode"):
-        run_sessions([job(tmp_path, attended=False)], workers=1)
+        run_sessions([job(tmp_path, attended=False)], processes(1))
     assert len(robots) == 1
 
 
