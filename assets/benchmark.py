@@ -88,11 +88,11 @@ def curves(maker: dg.ResourceParam[Maker]) -> dg.MaterializeResult:
 
 
 def _record(maker: Maker, which: TableRun) -> "RunRecord":
-    from robot_io.benchmark.method import SCHEDULES
+    from robot_io.benchmark.method import schedule
     from robot_io.benchmark.record import run_directory
     from robot_io.benchmark.run import Plan, run
 
-    plan = Plan(**which._asdict(), schedule=SCHEDULES[SCHEDULE])
+    plan = Plan(**which._asdict(), schedule=schedule(SCHEDULE, which.task))
     like = MATCHED.get(which.method)
     matched = run_directory(maker.root, SCHEDULE, which.task, like, which.seed) if like else None
     return run(plan, run_directory(maker.root, SCHEDULE, *which), matched=matched)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from robot_io.benchmark.method import SCHEDULES, schedule
 from robot_io.benchmark.protocol import (
     CONTROL_TASKS,
     CONTROLS,
@@ -65,6 +68,12 @@ def test_the_table_has_each_run_once_and_a_control_after_what_it_is_matched_to()
     for place, run in enumerate(runs):
         if run.method in MATCHED:
             assert run._replace(method=MATCHED[run.method]) in runs[:place]
+
+
+def test_cloth_has_a_shorter_schedule_in_the_table_alone() -> None:
+    assert schedule("table", "fold_towel") == replace(SCHEDULES["table"], steps=8_000)
+    assert schedule("table", "tube_insertion") == SCHEDULES["table"]
+    assert schedule("smoke", "fold_towel") == SCHEDULES["smoke"]
 
 
 def test_its_tasks_are_the_simulated_ones() -> None:

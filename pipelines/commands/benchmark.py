@@ -38,7 +38,7 @@ class Run:
         from episodes.errors import UsageError
         from episodes.workspace import Workspace
         from pipelines.benchmark import run_plans
-        from robot_io.benchmark.method import SCHEDULES
+        from robot_io.benchmark.method import schedule
         from robot_io.benchmark.run import Plan
         from robot_io.benchmark.smoke import missing
         from robot_io.sim import TASKS
@@ -52,7 +52,7 @@ class Run:
             raise UsageError(f"there is no task {sorted(unknown)[0]!r}; choose among {', '.join(sorted(TASKS))}")
         name = _schedule(smoke=self.smoke, full=self.full)
         plans = [
-            Plan(task=task, method=method, seed=seed, schedule=SCHEDULES[name])
+            Plan(task=task, method=method, seed=seed, schedule=schedule(name, task))
             for seed in self.seeds
             for task in self.tasks
             for method in self.methods

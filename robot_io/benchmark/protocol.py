@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-VERSION = "1"
+VERSION = "2"
 RIGID = ("pick_eggplant", "tube_insertion", "ram_insertion", "wipe_whiteboard")
 """the tasks that the mean is over"""
 TASKS = (*RIGID, "fold_towel")
@@ -45,6 +45,16 @@ PREREGISTERED: Mapping[str, Mapping[str, str]] = {
         "fold_towel": "5a7b7677cb189cb1",
         "schedule": "5fa109d9a8687dc7",
     },
+    "2": {
+        "robot": "83bad1bd01deeb32",
+        "human": "ecfd2f1ad3b6ed51",
+        "pick_eggplant": "fbfe795c87366912",
+        "tube_insertion": "2c0a2e357356cacc",
+        "ram_insertion": "6b5e6dcd0c8a31d1",
+        "wipe_whiteboard": "f78dc690da53e8f7",
+        "fold_towel": "5a7b7677cb189cb1",
+        "schedule": "5c6330b48d40a1bf",
+    },
 }
 """version -> part -> digest"""
 _NUMBER = re.compile(r"(?<![A-Za-z_\d.])-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?")
@@ -67,12 +77,12 @@ def table_runs() -> list[TableRun]:
 
 def digests() -> dict[str, str]:
     """part -> 16 hex digits over its numbers as they are now."""
-    from robot_io.benchmark.method import SCHEDULES
+    from robot_io.benchmark.method import SCHEDULES, SHORTER
 
     sources = {part: [(_SIM / name).read_text() for name in names] for part, names in _PARTS.items()}
     found = {part: [list(numbers(source)) for source in texts] for part, texts in sources.items()}
     schedules = {name: asdict(SCHEDULES[name]) for name in ("table", "full")}
-    return {part: _digest(lists) for part, lists in found.items()} | {"schedule": _digest(schedules)}
+    return {part: _digest(lists) for part, lists in found.items()} | {"schedule": _digest((schedules, dict(SHORTER)))}
 
 
 def numbers(source: str) -> Iterator[str]:

@@ -65,11 +65,11 @@ class RamInsertion:
     slug = "ram_insertion"
     instruction = "insert the memory module into the slot until it clicks"
     limits = ArmLimits(
-        push_limit_m=0.016,
+        push_limit_m=0.014,
         low=(0.38, -0.12, 0.015, -0.12, -0.12, -0.25),
         high=(0.62, 0.12, 0.27, 0.12, 0.12, 0.25),
     )
-    time_limit_s = 15.0
+    time_limit_s = 20.0
     gripper_locked = True
     phi_resolution = 0.001
     estimate_names: tuple[str, ...] = (
