@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from episodes.record import Array
 from models.curve import Runs
@@ -62,7 +63,7 @@ class HistoryStream:
         gaps = [min((self._t - since) / self.fps / self.median_duration_s, GAP_CAP) for _, since in self._rise]
         back = [min(round(s * self.fps), self._t) for s in WINDOWS_S]
         gains = [value - self._values[-1 - n] for n in back]
-        moves = [float(np.linalg.norm(self._positions[-1] - self._positions[-1 - n])) for n in back]
+        moves = [float(_length(self._positions[-1] - self._positions[-1 - n])) for n in back]
         self._t += 1
         return np.array(
             [value, *gaps, *gains]
@@ -76,20 +77,59 @@ def history_features(
     values: Array, position_m: Array, wrench: Array, runs: Runs, *, fps: float, median_duration_s: float
 ) -> Array:
     """(T, 11) features of an episode; equals `HistoryStream` reset at the start of each of `runs`."""
-    stream = HistoryStream(fps, median_duration_s)
-    force_n = np.linalg.norm(np.asarray(wrench, float)[:, :3], axis=1)
+    force_n = _length(np.asarray(wrench, float)[:, :3])
     out = np.empty((len(values), FEATURES), np.float32)
     for start, stop in runs:
-        stream.reset()
-        for t in range(start, stop):
-            out[t] = stream.update(float(values[t]), position_m[t], float(force_n[t]))
+        run = slice(start, stop)
+        v = np.asarray(values[run], float)
+        out[run, 1:3] = np.minimum(_since_rise(v) / fps / median_duration_s, GAP_CAP)
+        out[run, 0], out[run, 3:9] = v, _changes(v, np.asarray(position_m[run], float), fps)
+        out[run, 9] = force_n[run] / FORCE_SCALE_N
+        out[run, 10] = _recent_mean(force_n[run], max(1, round(fps))) / FORCE_SCALE_N
     return out
+
+
+def _length(vector: Array) -> Array:
+    """Euclidean, of the last axis; the same operations for one step and for many."""
+    return np.asarray(np.sqrt((vector * vector).sum(axis=-1)))
+
+
+def _since_rise(values: Array) -> Array:
+    """(n, 2) steps since the last value that lay more than each of `RISES` above the last one that did."""
+    out = np.empty((len(values), len(RISES)))
+    for column, rise in enumerate(RISES):
+        level, since = values[0], 0
+        for t, value in enumerate(values.tolist()):
+            if value > level + rise:
+                level, since = value, t
+            out[t, column] = t - since
+    return out
+
+
+def _changes(values: Array, position_m: Array, fps: float) -> Array:
+    """(n, 6) gain of V and displacement over each of `WINDOWS_S`, or since the run began."""
+    here = np.arange(len(values))
+    before = [here - np.minimum(round(s * fps), here) for s in WINDOWS_S]
+    gains = [values - values[then] for then in before]
+    moves = [_length(position_m - position_m[then]) / DISPLACEMENT_SCALE_M for then in before]
+    return np.stack(gains + moves, axis=1)
+
+
+def _recent_mean(values: Array, width: int) -> Array:
+    """(n,) mean of the last `width`, summed from the oldest on as the stream does."""
+    total = np.zeros(len(values))
+    for back in range(min(width, len(values)) - 1, -1, -1):
+        total[back:] += values[: len(values) - back]
+    return total / np.minimum(np.arange(len(values)) + 1, width)
 
 
 def causal_median(values: Array, runs: Runs, width: int = MEDIAN) -> Array:
     """Median of the last `width` values of the same run; the first steps use what there is."""
     out = np.array(values, float)
     for start, stop in runs:
-        for t in range(start, stop):
-            out[t] = np.median(values[max(start, t - width + 1) : t + 1])
+        run = np.asarray(values[start:stop], float)
+        for t in range(min(width - 1, len(run))):
+            out[start + t] = np.median(run[: t + 1])
+        if len(run) >= width:
+            out[start + width - 1 : stop] = np.median(sliding_window_view(run, width), axis=1)
     return out
