@@ -1,4 +1,5 @@
-"""The command line: `regrasp VERB`. Exit codes are those of `episodes.errors`; 1 is unexpected, 130 a Ctrl-C.
+"""The command line: `regrasp VERB`. Exit codes are those of `episodes.errors`; 1 is unexpected, 130 a Ctrl-C, and 141
+that nobody reads what is printed any more (`| head`): 128 + SIGPIPE, as of a program that the signal ends.
 
 Heavy imports are inside the verbs, so that `regrasp --help` answers at once.
 """
@@ -26,7 +27,7 @@ from pipelines.commands.release import Release
 from pipelines.commands.robot import Collect, Demo, Deploy
 from pipelines.resources import workspace_root
 
-UNEXPECTED, INTERRUPTED = 1, 130
+UNEXPECTED, INTERRUPTED, UNREAD = 1, 130, 141
 
 Verb = (
     Annotated[Demo, subcommand("demo")]
@@ -58,7 +59,16 @@ class Regrasp:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what goes wrong is one sentence on stderr."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        print(end="", flush=True)  # here, not when the interpreter ends, which would complain
+    except BrokenPipeError:
+        _print_nowhere()
+        return UNREAD
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         given = tyro.cli(
             Regrasp,
@@ -70,6 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         return given.verb.run(given.root)
+    except BrokenPipeError:
+        raise
+    except SystemExit as stop:  # what rich's console makes of a broken pipe
+        raise stop.__context__ or stop from None
     except RegraspError as error:
         print(traceback.format_exc() if given.debug else error, file=sys.stderr)
         return error.exit_code
@@ -80,3 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = f"unexpected: {error or type(error).__name__}; run it again with --debug to see where"
         print(traceback.format_exc() if given.debug else told, file=sys.stderr)
         return UNEXPECTED
+
+
+def _print_nowhere() -> None:
+    """Send what is still to be printed nowhere: the interpreter flushes it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
