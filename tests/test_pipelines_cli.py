@@ -131,6 +131,15 @@ def test_the_same_seeds_again_are_not_called_recorded(tmp_path: Path, capsys: py
     assert EpisodeStore(root).sessions() == ["a"]
 
 
+def test_a_renderer_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines", "doctor", "--root", str(tmp_path / "w")]
+    given = {**os.environ, "MUJOCO_GL": "nonsense"}
+    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, env=given)
+    assert done.returncode == 2
+    assert "MUJOCO_GL: nonsense); set MUJOCO_GL to egl or osmesa, or leave it out" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 def test_a_dataset_without_outcomes_stops_at_the_value_and_says_where_to_give_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,10 +6,17 @@ Importing this registers the tasks with Gymnasium; `robot_io.sim.environments` i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 
 import gymnasium
 
 from episodes.errors import UsageError
+
+try:
+    import_module("mujoco")
+except RuntimeError as error:  # a MUJOCO_GL that it does not know
+    raise UsageError(f"MuJoCo does not load ({error}); set MUJOCO_GL to egl or osmesa, or leave it out") from error
+
 from robot_io.sim.human import ScriptedHuman
 from robot_io.sim.robot import Privileged, SimRobot
 from robot_io.sim.task import SimTask

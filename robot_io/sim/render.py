@@ -1,7 +1,8 @@
 """Off-screen camera frames of the simulated cell: EGL where it works, else OSMesa, else one sentence.
 
 MuJoCo's own renderer fixes its backend when `mujoco` is imported; here it is chosen when the first frame is asked
-for. `MUJOCO_GL=egl` or `osmesa` forces one.
+for. `MUJOCO_GL=egl` or `osmesa` forces one; what else MuJoCo knows chooses nothing here, and what it does not know is
+refused when `robot_io.sim` is imported.
 """
 
 from __future__ import annotations
