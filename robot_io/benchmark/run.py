@@ -24,6 +24,7 @@ from models.sealed import write_sealed
 from robot_io.benchmark.bc import BehaviourCloning
 from robot_io.benchmark.controls import NoRecovery, Oracle, RandomTrigger, Sham
 from robot_io.benchmark.evaluate import evaluate
+from robot_io.benchmark.farl import HilSerlFarl
 from robot_io.benchmark.hg_dagger import HgDagger
 from robot_io.benchmark.hil_serl import HilSerl
 from robot_io.benchmark.method import Method, Schedule, Start
@@ -40,6 +41,7 @@ METHODS: Mapping[str, Callable[[Start], Method]] = {
     "bc": BehaviourCloning,
     "hg_dagger": HgDagger,
     "hil_serl": HilSerl,
+    "hil_serl_farl": HilSerlFarl,
     "hil_serl_regrasp": HilSerlRegrasp,
     "no_recovery": NoRecovery,
     "oracle": Oracle,

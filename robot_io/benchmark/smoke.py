@@ -19,6 +19,10 @@ def _refitted(run: RunRecord) -> bool:
     return any("value" in told for told in run.made["rounds"])
 
 
+def _foresees(run: RunRecord) -> bool:
+    return any("failure" in told for told in run.made["rounds"])
+
+
 def _recovered(run: RunRecord) -> bool:
     return any(row.recovery_steps for row in run.training)
 
@@ -34,6 +38,7 @@ OWN: Mapping[str, tuple[Asked, ...]] = {
     "bc": (("get judged", lambda run: any(trial.test for trial in run.trials)),),
     "hil_serl": (LEARNED,),
     "hg_dagger": (LEARNED, ("clone anew", lambda run: bool(run.made["clones"]))),
+    "hil_serl_farl": (LEARNED, ("fit a predictor and a recovery policy", _foresees), RECOVERED),
     "hil_serl_regrasp": (LEARNED, REFITTED, RECOVERED),
     "random": (LEARNED, REFITTED, RECOVERED),
     "sham": (LEARNED, REFITTED, RECOVERED),
