@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -26,8 +26,6 @@ ARM_NAMES: Mapping[Arm, str] = {
     "with": "+ Regrasp",
 }
 OUTSIDE = "successes_alarmed_outside_labels"
-NOT_MEASURED: Mapping[str, Any] = {"value": None, "lo": None, "hi": None, "n": 0}
-"""a figure of a release from before it was measured"""
 SAME_BUDGET = 0.1
 """relative difference of recovery rates up to which the control counts as having the same budget"""
 TRIGGER = ("precision", "recall", "failures_flagged", "successes_alarmed", OUTSIDE, "balanced_accuracy", "delay_s")
@@ -42,20 +40,20 @@ ROWS: Mapping[tuple[str, str], Mapping[str, str]] = {
         "success_auroc": "AUROC of W, last fifth",
         "length_auroc": "AUROC of length alone (control)",
     },
-    ("alarm that judges whole episodes, alpha .1", "trigger"): {
+    ("alarm that judges whole episodes, alpha {alpha:g}", "trigger"): {
         **STEPS_AND_FAILURES,
         "successes_alarmed": "successes alarmed at any step (alpha bounds this)",
         "balanced_accuracy": "balanced accuracy, episodes",
         "delay_s": "delay after the stall's onset, s",
     },
-    ("early alarm that acts on the robot, alpha .2", "early_trigger"): {
+    ("early alarm that acts on the robot, alpha {early_alpha:g}", "early_trigger"): {
         **STEPS_AND_FAILURES,
         OUTSIDE: "successes alarmed outside labelled stalls (alpha bounds this)",
         "successes_alarmed": "successes alarmed at any step, also in a stall they got out of",
         "delay_s": "delay after the stall's onset, s",
     },
 }
-"""(title, part of the evaluation) -> its figures in the table"""
+"""(title, with settings of the trigger; part of the evaluation) -> its figures in the table"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +63,19 @@ class TaskScores:
     task: str
     offline: Mapping[str, Any]
     """`held_out` and `out_of_fold`, each with `value` and `trigger`, as the release carries them"""
+    trigger: Mapping[str, Any]
+    """settings of the release's trigger, `alpha` and `early_alpha` among them"""
     memory_items: int
     arms: Mapping[Arm, ArmReport]
     episodes: Mapping[Arm, Sequence[ArmEpisode]]
 
     @classmethod
     def of(cls, workspace: Workspace, task: str, version: str, arms: Mapping[Arm, Sequence[ArmEpisode]]) -> TaskScores:
-        """Read the evaluation and the memory that the release carries, and sum up the arms."""
+        """Read the evaluation, the trigger and the memory that the release carries, and sum up the arms."""
         from models.evaluation import arm_report
         from models.memory import RecoveryMemory
         from models.recall import SituationEncoder
+        from models.trigger import Trigger
 
         release = open_release(workspace.root, version)
         memory = release.part("memory")
@@ -82,6 +83,7 @@ class TaskScores:
         return cls(
             task=task,
             offline=release.manifest.evaluation,
+            trigger=asdict(Trigger.load(release.part("trigger")).config),
             memory_items=len(RecoveryMemory.load(memory, encoder.encoder_id)),
             arms={arm: arm_report([e.source for e in rows], [e.success for e in rows]) for arm, rows in arms.items()},
             episodes=arms,
@@ -130,7 +132,7 @@ class TaskScores:
 
 def _alarm(figures: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of one alarm, at the threshold that it has."""
-    flat = {key: part for name in TRIGGER for key, part in _flat(name, figures.get(name, NOT_MEASURED)).items()}
+    flat = {key: part for name in TRIGGER for key, part in _flat(name, figures[name]).items()}
     return {**flat, "n": figures["balanced_accuracy"]["n"], "split": "validation and test"}
 
 
@@ -202,9 +204,9 @@ def _offline_table(scores: TaskScores) -> Table:
         table.add_column(column)
     for (title, part), names in ROWS.items():
         table.add_section()
-        table.add_row(f"[bold]{title}")
+        table.add_row(f"[bold]{title.format(**scores.trigger)}")
         for name, text in names.items():
-            figures = (scores.offline[split][part].get(name, NOT_MEASURED) for split in ("held_out", "out_of_fold"))
+            figures = (scores.offline[split][part][name] for split in ("held_out", "out_of_fold"))
             table.add_row(text, *map(_cell, figures))
     return table
 

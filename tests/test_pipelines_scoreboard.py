@@ -16,6 +16,7 @@ from episodes.workspace import Workspace
 from models.evaluation import arm_report, figures_json, trigger_report, value_report
 from models.memory import MemoryItem, RecoveryMemory
 from models.recall import SituationEncoder
+from models.trigger import Trigger, TriggerConfig
 from pipelines.arm_episodes import ArmEpisode
 from pipelines.closed_loop import ARMS
 from pipelines.scoreboard import OUTSIDE, Scoreboard, TaskScores, print_scoreboard, unequal_budgets
@@ -68,6 +69,7 @@ def scores(value: float | None = 0.9, episodes: dict[Arm, list[ArmEpisode]] = EP
     return TaskScores(
         task="tube_insertion",
         offline={"held_out": offline(value), "out_of_fold": offline(0.5)},
+        trigger={"alpha": 0.05, "early_alpha": 0.25},
         memory_items=12,
         arms={arm: arm_report([e.source for e in rows], [e.success for e in rows]) for arm, rows in episodes.items()},
         episodes=episodes,
@@ -118,7 +120,7 @@ def test_the_alarm_that_acts_is_named_and_what_its_alpha_bounds_is_apart_from_wh
     console = Console(record=True, width=200)
     print_scoreboard(made, console)
     lines = console.export_text().splitlines()
-    (title,) = (n for n, line in enumerate(lines) if "early alarm that acts on the robot, alpha .2" in line)
+    (title,) = (n for n, line in enumerate(lines) if "early alarm that acts on the robot, alpha 0.25" in line)
     below = {
         text: line for line in lines[title:] for text in ("outside labelled stalls", "at any step") if text in line
     }
@@ -126,15 +128,7 @@ def test_the_alarm_that_acts_is_named_and_what_its_alpha_bounds_is_apart_from_wh
     assert "0.182" in below["outside labelled stalls"]
     assert "0.545" in below["at any step"]
     assert "alpha" not in below["at any step"]
-
-
-def test_a_release_from_before_a_figure_was_measured_says_that_it_is_undefined() -> None:
-    old = {part: {k: v for k, v in names.items() if k != OUTSIDE} for part, names in offline(0.9).items()}
-    made = Scoreboard(tasks=[replace(scores(), offline={"held_out": old, "out_of_fold": old})], seconds={})
-    assert made.json()["early_trigger"][OUTSIDE] is None
-    console = Console(record=True, width=200)
-    print_scoreboard(made, console)
-    assert "undefined (n 0)" in console.export_text()
+    assert any("alarm that judges whole episodes, alpha 0.05 " in line for line in lines[:title])
 
 
 def test_the_report_and_the_table_say_what_regrasp_saved() -> None:
@@ -190,9 +184,23 @@ def test_a_control_with_another_budget_is_called_one(at_random: int, told: bool)
         assert "Regrasp for 0.2 of all steps in 2 recoveries (0.0244 for each step of the policy)" in found
 
 
-def test_offline_figures_and_memory_are_those_that_the_release_carries(tmp_path: Path) -> None:
+def test_offline_figures_alphas_and_memory_are_those_that_the_release_carries(tmp_path: Path) -> None:
     parts = make_parts(tmp_path / "models")
     encoder = SituationEncoder(proprio_names=("a",), mean=(0.0,), sd=(1.0,), floor=0.1, margin=0.0)
+    trigger = Trigger(
+        config=TriggerConfig(alpha=0.3, early_alpha=0.4),
+        median_steps=20.0,
+        cusum_threshold=1.0,
+        probability_threshold=1.0,
+        threshold=2.0,
+        early_threshold=1.0,
+        calibration_episodes=9,
+        alarm_rate=0.0,
+        policy_ids=("p",),
+        value_hash="v",
+        intervention_hash="i",
+    )
+    trigger.save(parts["trigger"])
     items = [
         MemoryItem(
             task="t",
@@ -216,3 +224,5 @@ def test_offline_figures_and_memory_are_those_that_the_release_carries(tmp_path:
     )
     assert made.json()["memory"]["items"] == 3
     assert made.json()["value"]["voc"] == 0.25
+    (told,) = made.tasks
+    assert (told.trigger["alpha"], told.trigger["early_alpha"]) == (0.3, 0.4)
