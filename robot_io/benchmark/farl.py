@@ -5,17 +5,18 @@ probability p(s, a) that the policy's action a leads to a failure within a horiz
 recovery policy acts instead, and goes on until p of what the policy would do is below it again. No value, no stall, no
 memory, no goal: what is seen at one step decides.
 
-A failure is, as in the paper, what requires a person: a takeover, or the end of an episode that failed (`failure`). The
-recovery demonstrations are what the person did in the takeovers; the run's demonstrations are task demonstrations and
-teach the predictor what does not fail.
+A failure is, as in the paper, what requires a person: a takeover, or the end of an episode that failed; the failures
+and successes to learn from are those of the run's own episodes (`models.failure`). The recovery demonstrations are what
+the person did in its takeovers. Predictor and recovery policy see what the policy sees, the object tracker of the state
+mode included, which the trigger of `hil_serl_regrasp` does not.
 
-What differs from the paper: p comes from one net that was taught to look ahead, not from a latent world model rolled
-out under the policy, and counts a failure equally wherever it lies in the horizon. The paper learns predictor and
-recovery from 10 to 20 minutes of each kind of demonstration before the run and freezes them; here they are fitted on
-the run's own episodes, in the rounds of `hil_serl_regrasp`, so that neither method has data that the other lacks. The
-policy is the benchmark's learner, not PPO. A recovery that has not calmed the predictor after the time that every
-recovery has here asks the person; in the paper nobody is there to ask. How UniIntervene set horizon and threshold is
-not known; both were chosen on a tuning seed.
+What differs from the paper: p comes from one net that is taught to look ahead, not from a latent world model rolled out
+under the policy, and a failure counts the same wherever it lies in the horizon. The paper learns both from 10 to 20
+minutes of each kind of demonstration before the run and freezes them; here they are fitted on the run's own episodes,
+in `rounds` as often as those of `hil_serl_regrasp`, so that neither method has data that the other lacks. The policy is
+the benchmark's learner, not PPO. A recovery that has not calmed the predictor in the time that every recovery has here
+asks the person; the paper asks nobody. What horizon and threshold UniIntervene gave this baseline is not known; here
+the horizon and the size of the fit were chosen on tube insertion with seed 101, and the threshold is even odds.
 """
 
 from __future__ import annotations
