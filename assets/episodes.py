@@ -44,13 +44,17 @@ def raw(work: Work) -> Made:
 
 @stage("episodes/validated")
 def validated(work: Work) -> Made:
-    """Validate what was not validated before: a recording never changes, so its verdict does not either."""
+    """Validate what was not validated before: a recording never changes, so its verdict does not either.
+
+    A damaged one may have been put back.
+    """
     before = _validated_before(work)
     rows = [before.get(episode_id) or _verdict(work, episode_id) for episode_id in work.snapshot.ids[work.partition]]
     found = pl.DataFrame(rows, schema=VALIDATED)
     found.write_parquet(work.out / TABLE)
     told = {"episodes": len(found), "errors": int(found["errors"].sum()), "warnings": int(found["warnings"].sum())}
-    return Made(metadata=told, checks=(checks.readable(found), checks.intervention_flag(found)))
+    damaged = tuple(found.filter(pl.col("steps") == 0)["episode_id"])
+    return Made(metadata=told, checks=(checks.readable(found), checks.intervention_flag(found)), damaged=damaged)
 
 
 def _validated_before(work: Work) -> dict[str, dict[str, object]]:
@@ -58,7 +62,7 @@ def _validated_before(work: Work) -> dict[str, dict[str, object]]:
     if manifest is None or manifest.code_version != work.stage.code_version:
         return {}
     rows = pl.read_parquet(work.upstream(work.stage.key, work.partition) / TABLE).iter_rows(named=True)
-    return {str(row["episode_id"]): row for row in rows}
+    return {str(row["episode_id"]): row for row in rows if row["steps"]}
 
 
 def _verdict(work: Work, episode_id: str) -> dict[str, object]:

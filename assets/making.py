@@ -20,7 +20,7 @@ from assets.manifest import FILE, CheckResult, Manifest, directory, read_manifes
 from assets.settings import resolve
 from assets.snapshot import Snapshot
 from assets.stages import STAGE, STAGES, Stage
-from assets.versions import Version, compose, decisions_for, standing, upstream
+from assets.versions import Version, compose, decisions_for, noting, standing, upstream
 from episodes.errors import DataRefused, GateNotMet, UsageError
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace, atomic_write, disk_errors, writer_lock
@@ -38,6 +38,8 @@ class Made:
     checks: tuple[CheckResult, ...] = ()
     plots: Mapping[str, bytes] = field(default_factory=dict)
     """name -> PNG"""
+    damaged: tuple[str, ...] = ()
+    """ids of recordings that could not be read; they are looked at again once their files are others"""
     elsewhere: tuple[Path, ...] = ()
     """files outside the stage's directory that belong to it"""
 
@@ -140,6 +142,7 @@ def _make(workspace: Workspace, stage: Stage, partition: str, compute: Compute, 
     with writer_lock(_lock(place)), _swapped_in(place) as out:
         work = Work(snapshot=snapshot, stage=stage, partition=partition, out=out, progress=progress)
         made = _computed(work, compute)
+        version = noting(version, snapshot, stage, partition, made.damaged)
         written = _described(work, made, version, place, perf_counter() - started).model_dump_json(indent=1).encode()
         atomic_write(out / FILE, written)
     return Manifest.model_validate_json(written)  # as everyone will read it: a NumPy number is a plain one

@@ -82,6 +82,13 @@ class Snapshot:
         files = sorted((self.workspace.derived / "privileged").glob("*/*.parquet"))
         return {path.stem: blake2b(path.read_bytes(), digest_size=8).hexdigest() for path in files if path.stem in ids}
 
+    def bytes_of(self, episode_id: str) -> str:
+        """Digest of a recording's file as it is now; "" where even its bytes cannot be read."""
+        try:
+            return blake2b(self.store.path(episode_id).read_bytes(), digest_size=8).hexdigest()
+        except OSError:
+            return ""
+
     def frozen_by(self, stage: Stage) -> FrozenBy | None:
         """The freeze the stage reads, as a manifest names it."""
         made = self.freezes.get(stage.freeze or "")

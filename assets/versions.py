@@ -4,13 +4,14 @@
 
 The root of everything is the list of a session's episode ids, which are hashes of content. The freeze counts with the
 decisions about the partition's own episodes only: a label corrected in one task makes nothing of another task stale.
-No path and no time goes in, so a copied or moved workspace has nothing stale.
+No path and no time goes in, so a copied or moved workspace has nothing stale. A recording that could not be read is the
+exception to ids: the version notes the file's bytes, and where they are others by now the verdict on it is stale.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -24,6 +25,8 @@ Place = tuple[str, str]
 """stage key, partition"""
 MISSING = "missing"
 EPISODES, CODE, FREEZE, NOTES = "episodes", "code", "freeze", "simulator's notes"
+DAMAGED = "damaged recording"
+VALIDATED = "episodes/validated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class Version:
 
     digest: str
     inputs: Mapping[str, str]
-    """`code`, `freeze`, `episodes`, `simulator's notes`, `settings <name>`, `<stage key> <partition>` -> its version"""
+    """`code`, `freeze`, `episodes`, `simulator's notes`, `settings <name>`, `<stage key> <partition>`,
+    `damaged recording <episode id>` -> its version"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,22 @@ def compose(snapshot: Snapshot, stage: Stage, partition: str, version_of: Versio
     return Version(hashed([stage.key, partition, inputs]), inputs)
 
 
+def noting(version: Version, snapshot: Snapshot, stage: Stage, partition: str, damaged: Iterable[str]) -> Version:
+    """The version with the bytes, as they are now, of recordings that could not be read."""
+    noted = {f"{DAMAGED} {episode_id}": snapshot.bytes_of(episode_id) for episode_id in damaged}
+    inputs = {**version.inputs, **noted}
+    return Version(hashed([stage.key, partition, inputs]), inputs) if noted else version
+
+
+def _wanted(snapshot: Snapshot, stage: Stage, partition: str, version_of: VersionOf) -> Version:
+    """The version a stage should have now: what could not be read when it was made is looked at again."""
+    version = compose(snapshot, stage, partition, version_of)
+    manifest = read_manifest(snapshot.workspace, stage, partition) if stage.key == VALIDATED else None
+    names = (name.rpartition(" ") for name in (manifest.inputs if manifest else ()))
+    damaged = [of for what, _, of in names if what == DAMAGED and of in snapshot.ids[partition]]
+    return noting(version, snapshot, stage, partition, damaged)
+
+
 def upstream(snapshot: Snapshot, stage: Stage, partition: str) -> Iterator[tuple[Stage, str]]:
     """Each stage and partition that a partition of `stage` reads: its own task's, all sessions of it if need be."""
     task = snapshot.task(stage.partition, partition)
@@ -86,7 +106,7 @@ def wanted(snapshot: Snapshot) -> VersionOf:
     def version_of(stage: Stage, partition: str) -> str:
         place = (stage.key, partition)
         if place not in known:
-            known[place] = compose(snapshot, stage, partition, version_of).digest
+            known[place] = _wanted(snapshot, stage, partition, version_of).digest
         return known[place]
 
     return version_of
@@ -173,7 +193,7 @@ def _causes(
     if manifest is None:
         own = [f"new session {partition}"] if stage.key == "episodes/raw" else []
         return tuple(dict.fromkeys([*own, *inherited])) or ("never made",)
-    inputs = compose(snapshot, stage, partition, version_of).inputs
+    inputs = _wanted(snapshot, stage, partition, version_of).inputs
     own = [
         _words(snapshot, stage, partition, name)
         for name in sorted({*inputs, *manifest.inputs})
@@ -192,6 +212,8 @@ def _words(snapshot: Snapshot, stage: Stage, partition: str, name: str) -> str:
     if name == FREEZE:
         made = snapshot.freezes.get(stage.freeze or "")
         return f"{(stage.freeze or '').removesuffix('s')} freeze {made.name if made else 'gone'}"
+    if name.startswith(DAMAGED):
+        return f"{name} is another file now"
     key, _, of = name.partition(" ")
     if key in STAGE:
         gone = of not in snapshot.partitions(STAGE[key].partition)

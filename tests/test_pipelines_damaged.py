@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
+import polars as pl
 import pytest
 from synthetic import make_episode
 
@@ -65,6 +67,25 @@ def test_a_task_is_not_made_again_without_a_session_that_was_damaged_later(
         path.write_bytes(data)
     assert materialized(tmp_path, "episodes/split") == 0
     assert (tmp_path / SPLIT.format("insert")).read_bytes() != before
+
+
+def test_a_recording_that_is_put_back_is_used_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = EpisodeStore(tmp_path)
+    store.write(make_episode(1, success=True))
+    torn = store.write(make_episode(2, success=True))
+    path = store.path(torn)
+    kept = path.read_bytes()
+    with h5py.File(path, "r+") as file:
+        del file["action/source"]  # its attributes can still be read
+    for excluded in (True, False):
+        assert materialized(tmp_path, "episodes/split") == 0
+        assert (f"damaged recording {torn} is another file now" in capsys.readouterr().out) is not excluded
+        decided = pl.read_parquet(tmp_path / "derived/episodes/decided/insert/table.parquet")
+        assert dict(decided.select("episode_id", "excluded").iter_rows())[torn] is excluded
+        assert materialized(tmp_path, "episodes/split") == 0
+        assert capsys.readouterr().out.startswith("nothing to do"), "also while it is damaged"
+        path.write_bytes(kept)
+    assert len(pl.read_parquet(tmp_path / "split.parquet")) == 2
 
 
 def test_what_is_up_to_date_is_counted_in_what_was_asked_for(
