@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from episodes.errors import DeviceError, UsageError
-from episodes.record import ActionSource
+from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 from models.actor_critic import ActorCriticConfig
 from models.intervention import InterventionConfig
 from models.recall import MemoryConfig
 from models.recovery import RecoveryConfig
-from models.replay import Replay
+from models.replay import NStep, Replay
 from models.trigger import TriggerConfig
 from models.value import ValueConfig
 from robot_io.benchmark.controls import NoRecovery, Oracle, RandomTrigger, Sham, recovery_rates
@@ -28,7 +28,7 @@ from robot_io.benchmark.method import Schedule, Start
 from robot_io.benchmark.progress import SoFar
 from robot_io.benchmark.record import BROKEN, RunRecord, TrainingEpisode
 from robot_io.benchmark.refit import RefitConfig, labels_hash
-from robot_io.benchmark.regrasp import MIN_GAIN, HilSerlRegrasp, Patient, RegraspConfig
+from robot_io.benchmark.regrasp import MIN_GAIN, TRIES, HilSerlRegrasp, Patient, RegraspConfig
 from robot_io.benchmark.run import METHODS, TRAINING, Plan, run
 from robot_io.benchmark.smoke import missing
 from robot_io.protocols import Observation, RecoveryPlan, Step
@@ -130,21 +130,71 @@ def test_every_round_is_kept_and_says_what_it_was_made_of(whole: RunRecord, root
         assert told["episodes"] == SHORT.demonstrations + len(seen)
 
 
-def test_recovery_steps_never_reach_the_persons_memory(whole: RunRecord, root: Path, tmp_path: Path) -> None:
-    added: list[int] = []
+@dataclass(frozen=True)
+class Told:
+    """What a learner heard: who did it, with which discount, and whether it went into the person's memory."""
+
+    driver: int
+    discount: float
+    persons: bool
+
+
+def heard(kind: type[HilSerlRegrasp], sources: Sequence[ActionSource], success: Outcome) -> list[Told]:
+    """What the memories of a method get of one short episode in which `sources` drive."""
+    told: list[Told] = []
+    method = object.__new__(kind)
+    method._rescue, method._max_steps, method._episode_steps = [], 150, 150  # time ran out
+    method._window = NStep(steps=3, gamma=0.9)
     with pytest.MonkeyPatch.context() as patch:
-        add = Replay.add
-        patch.setattr(Replay, "add", lambda self, t: (added.append(t.driver), add(self, t))[1])
-        run(plan(), tmp_path)
-    store = EpisodeStore(root)
-    sources = np.concatenate([store.read(row.episode_id).action_source for row in whole.training])
-    demonstrated = whole.config["demonstrated_steps"]
-    human = int((sources == ActionSource.HUMAN).sum())
-    recovered = int((sources == ActionSource.RECOVERY).sum())
-    assert recovered > 0
-    assert added.count(ActionSource.RECOVERY) <= recovered  # once at most: in the run's memory
-    assert added.count(ActionSource.HUMAN) <= demonstrated + 2 * human
-    assert added.count(ActionSource.HUMAN) > demonstrated + human
+        for persons in (False, True):
+            memory = Replay(1, 1, 1)
+            patch.setattr(memory, "add", lambda t, to=persons: told.append(Told(t.driver, t.discount, to)))
+            setattr(method, "_person" if persons else "_run", memory)
+        for source in sources:
+            method._remember(method._window.push(torch.zeros(1), torch.zeros(1), int(source)), source)
+        method.end_episode(None, success)
+    return told
+
+
+P, R, H, HOLD = ActionSource.POLICY, ActionSource.RECOVERY, ActionSource.HUMAN, ActionSource.HOLD
+
+
+def test_a_policy_that_had_to_be_stopped_led_nowhere() -> None:
+    told = heard(HilSerlRegrasp, [P, P, P, P, R, R, P, P], Outcome.UNKNOWN)
+    policy = [t.discount for t in told if t.driver == P]
+    assert policy[0] == pytest.approx(0.9**3)
+    assert policy[1:4] == [0.0, 0.0, 0.0]
+    assert all(discount > 0.0 for discount in policy[4:])
+    assert all(t.discount > 0.0 for t in told if t.driver == R)
+
+
+def test_a_person_who_takes_over_is_not_held_against_it() -> None:
+    assert all(t.discount > 0.0 for t in heard(HilSerlRegrasp, [P, P, H, H, P], Outcome.UNKNOWN))
+
+
+@pytest.mark.parametrize(
+    ("after", "success", "shown"),
+    [
+        ([P, P], Outcome.FAILURE, 3),
+        ([], Outcome.SUCCESS, 3),
+        ([], Outcome.FAILURE, 0),
+        ([HOLD, H], Outcome.SUCCESS, 0),
+        ([H], Outcome.SUCCESS, 0),
+    ],
+)
+def test_the_policy_is_shown_the_recoveries_that_helped(
+    after: list[ActionSource], success: Outcome, shown: int
+) -> None:
+    told = heard(HilSerlRegrasp, [P, R, R, R, *after], success)
+    assert sum(t.persons for t in told if t.driver == R) == shown
+    assert sum(not t.persons for t in told if t.driver == R) in (2, 3)  # without its last step where time ran out
+
+
+def test_a_control_does_not_learn_from_what_it_has_not() -> None:
+    at_random, sham = (heard(kind, [P, P, R, R, P], Outcome.SUCCESS) for kind in (RandomTrigger, Sham))
+    assert sum(t.discount == 0.0 for t in at_random) == sum(t.discount == 0.0 for t in sham) == 1  # the success
+    assert sum(t.persons for t in at_random) == 2
+    assert not any(t.persons for t in sham)
 
 
 @pytest.mark.parametrize("episodes", [-1, -2])
@@ -238,11 +288,12 @@ def at(time_s: float) -> Observation:
     return Observation(time_s=time_s, ee_pose=zero, proprio=zero, wrench=np.zeros(6), images={})
 
 
-def test_a_third_recovery_that_begins_no_further_on_is_not_begun() -> None:
+def test_recoveries_that_begin_no_further_on_end_with_the_person() -> None:
     patient = Patient(Known())
     patient.reset()
-    begun = [patient.plan(at(t), 0.5).chunk is not None for t in (2.0, 2.8, 3.6, 6.0, 6.8, 10.0, 14.0)]
-    assert begun == [True, True, True, True, True, False, True]  # two, then the person, then anew
+    begun = [patient.plan(at(t), 0.5).chunk is not None for t in (2.0, 2.8, 3.6)]  # one, of three chunks
+    begun += [patient.plan(at(6.0 + 4.0 * k), 0.5).chunk is not None for k in range(TRIES + 1)]
+    assert begun == [True] * (2 + TRIES) + [False, True]  # then anew
     patient.reset()
     values = [0.5 + k * (MIN_GAIN + 0.01) for k in range(4)]
     assert all(patient.plan(at(5.0 * k), value).chunk is not None for k, value in enumerate(values))

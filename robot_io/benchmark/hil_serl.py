@@ -82,7 +82,8 @@ class HilSerl:
     def observe(self, step: Step) -> None:
         """Take one step of the robot, then learn."""
         seen = self._sight.of(step.observation.proprio[None])[0]
-        self._remember(self._window.push(seen, self._sight.chosen(step.executed_action), int(step.source)))
+        closed = self._window.push(seen, self._sight.chosen(step.executed_action), int(step.source))
+        self._remember(closed, step.source)
         self._steps += 1
         self._episode_steps += 1
         self._learn()
@@ -90,7 +91,7 @@ class HilSerl:
     def end_episode(self, episode: Episode | None, success: Outcome) -> None:
         """A failure after the last step allowed is a time-out: the world went on, so its value is not 0."""
         won = success is Outcome.SUCCESS
-        self._remember(self._window.end(won, terminal=won or self._episode_steps < self._max_steps))
+        self._remember(self._window.end(won, terminal=won or self._episode_steps < self._max_steps), None)
         self._episode_steps = 0
 
     def ended(self, row: TrainingEpisode) -> None:
@@ -128,7 +129,8 @@ class HilSerl:
         for _ in range(self._config.pretraining):
             self._net.update_critics(self._person.batch(self._person.draw(self._config.batch, self._net.generator)))
 
-    def _remember(self, transitions: Iterable[Transition]) -> None:
+    def _remember(self, transitions: Iterable[Transition], after: ActionSource | None) -> None:
+        """Take what was closed by a step of `after`, or by the episode's end (None)."""
         for transition in transitions:
             self._run.add(transition)
             if transition.driver == ActionSource.HUMAN:

@@ -2,17 +2,24 @@
 
 From the end of the warm-up on a monitor watches the policy and a recovery answers it; both are fitted anew in
 `rounds`, on the run's own demonstrations and episodes (`refit`).
+
+The learner hears of it in two ways. A policy that had to be stopped has failed there, whatever the recovery makes of
+it: its last steps lead to a value of 0, as an intervention does in RLIF (Luo et al. 2024). Otherwise it would learn
+that a jam is as good as what comes after the rescue, and walk back into it. And a recovery that reached something
+better shows how, as a person does: it goes into the person's memory too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from episodes.record import ActionSource, Episode, Outcome
+from models.replay import Transition
 from robot_io.benchmark.hil_serl import HilSerlConfig
 from robot_io.benchmark.method import Start
 from robot_io.benchmark.refit import RefitConfig, parts, refit
@@ -23,7 +30,7 @@ from robot_io.protocols import Monitor, Observation, Recovery, RecoveryPlan
 
 MIN_GAIN = 0.1
 """of V, that a recovery must reach to hand back to the policy"""
-TRIES = 2
+TRIES = 4
 """recoveries that may begin without the robot being further than where one began before; then the person is asked"""
 
 
@@ -41,18 +48,41 @@ class RegraspConfig:
 
 
 class HilSerlRegrasp(InRounds):
-    """Implements `Method`; the controls differ from it in `_armed` alone."""
+    """Implements `Method`; the controls differ from it in `_armed`, and in what their recoveries can teach."""
 
     name = "hil_serl_regrasp"
     limits: ClassVar[RecoveryLimits] = RecoveryLimits(attempts=CHUNKS, min_gain=MIN_GAIN)
+    blames: ClassVar[bool] = True
+    """being stopped counts as a failure of the policy"""
+    teaches: ClassVar[bool] = True
+    """a recovery that helped is shown to the policy"""
 
     def __init__(self, start: Start, config: RegraspConfig | None = None) -> None:
         self._settings = config or RegraspConfig()
         super().__init__(start, self._settings.learner, self._settings.refit_every)
         self.recovery_limits = self.limits
+        self._rescue: list[Transition] = []
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self._settings)
+
+    def end_episode(self, episode: Episode | None, success: Outcome) -> None:
+        super().end_episode(episode, success)
+        self._rescued(success is Outcome.SUCCESS)
+
+    def _remember(self, transitions: Iterable[Transition], after: ActionSource | None) -> None:
+        stopped = self.blames and after is ActionSource.RECOVERY
+        closed = [replace(t, discount=0.0) if stopped and t.driver == ActionSource.POLICY else t for t in transitions]
+        super()._remember(closed, after)
+        self._rescue += [t for t in closed if t.driver == ActionSource.RECOVERY]
+        if after not in (ActionSource.RECOVERY, None):
+            self._rescued(after is ActionSource.POLICY)
+
+    def _rescued(self, better: bool) -> None:
+        """A recovery is over; one that handed back to the policy, or succeeded, reached something better."""
+        if self.teaches and better:
+            self._person_remembers(self._rescue)
+        self._rescue.clear()
 
     def _armed(self, monitor: Monitor, recovery: Recovery) -> tuple[Monitor, Recovery]:
         """What watches and helps from now on, given what was fitted."""

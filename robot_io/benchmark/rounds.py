@@ -3,7 +3,7 @@
 From the end of the warm-up on, every so many steps and when an episode has ended, they are fitted on the run's own
 demonstrations and episodes and kept in `derived/rounds/<number>/`. What is in use is a function of what is kept, so a
 killed run goes on with the same models. What a recovery did goes into the memory of the run like the policy's own
-steps, and never into the person's.
+steps.
 """
 
 from __future__ import annotations
