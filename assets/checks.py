@@ -69,6 +69,19 @@ def intervention_flag(validated: pl.DataFrame) -> CheckResult:
     return CheckResult(name="intervention_flag", passed=not dead, sentence=sentence)
 
 
+def worth_learning_from(quality: pl.DataFrame) -> CheckResult:
+    """How many episodes of the session have nothing against them. Advice: it never stops anything."""
+    counts = dict(quality["verdict"].value_counts().iter_rows())
+    doubtful = {verdict: counts.get(verdict, 0) for verdict in ("weight", "exclude")}
+    passed = not any(doubtful.values())
+    sentence = f"{counts.get('keep', 0)} of {len(quality)} episodes have nothing against them"
+    if not passed:
+        told = f"{doubtful['weight']} to weigh less, {doubtful['exclude']} to leave out"
+        sentence += f"; suggested are {told}: decide on the page Quality (`regrasp app`)"
+    name = "worth_learning_from"
+    return CheckResult(name=name, passed=passed, severity="warning", sentence=sentence, figures=doubtful)
+
+
 def no_leakage(split: pl.DataFrame) -> CheckResult:
     """No trajectory is in two splits, under whatever name it was imported."""
     splits = split.group_by("group_id").agg(pl.col("split").n_unique().alias("splits"))

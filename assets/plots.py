@@ -64,6 +64,18 @@ def bars(heights: Mapping[str, float], ylabel: str, limit: float | None = None) 
     return _png(draw)
 
 
+def histogram(values: Sequence[float], xlabel: str, limit: float) -> bytes:
+    """How many episodes have which value of a share, 0 to 1, with a dashed line at `limit`."""
+
+    def draw(axes: Axes) -> None:
+        axes.hist(values, bins=np.linspace(0, 1, 41), color=OTHER)
+        axes.axvline(limit, color=FAILURE, linestyle="--", linewidth=0.8)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel("episodes")
+
+    return _png(draw)
+
+
 def markdown(png: bytes) -> str:
     """A picture as Markdown that carries its bytes."""
     return f"![](data:image/png;base64,{b64encode(png).decode()})"

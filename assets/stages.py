@@ -66,6 +66,14 @@ STAGES: tuple[Stage, ...] = (
         kinds=("parquet",),
     ),
     Stage(
+        key="episodes/quality",
+        partition="session",
+        about="How good each episode is to learn from: figures, what is wrong, and a suggestion to people.",
+        deps=("episodes/validated",),
+        checks=("worth_learning_from",),
+        kinds=("parquet",),
+    ),
+    Stage(
         key="episodes/decided",
         code_version="2",
         partition="task",

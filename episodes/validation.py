@@ -60,7 +60,7 @@ def _values(episode: Episode) -> Iterator[Defect]:
 def _quaternions(episode: Episode) -> Iterator[Defect]:
     if episode.ee_pose is None:
         return
-    off = np.abs(np.linalg.norm(episode.ee_pose[:, 3:], axis=1) - 1)
+    off = quaternion_error(episode.ee_pose)
     step = int(np.argmax(off))
     if off[step] > QUATERNION_WARNING:
         severity: Literal["error", "warning"] = "error" if off[step] > QUATERNION_ERROR else "warning"
@@ -68,14 +68,23 @@ def _quaternions(episode: Episode) -> Iterator[Defect]:
         yield Defect("quaternion_norm", severity, message, "ee_pose")
 
 
+def quaternion_error(ee_pose: Array) -> Array:
+    """| ‖q‖ - 1 | at each step (T,) of poses (T, 7)."""
+    off: Array = np.abs(np.linalg.norm(ee_pose[:, 3:], axis=1) - 1)
+    return off
+
+
 def _gaps(episode: Episode) -> Iterator[Defect]:
-    steps_s = np.diff(episode.time_s)
-    if len(steps_s) < 2:
-        return
-    long = np.flatnonzero(steps_s > GAP_STEPS * np.median(steps_s))
+    long, steps_s = gaps(episode.time_s), np.diff(episode.time_s)
     if len(long):
         message = f"{len(long)} gaps in time_s, the first of {steps_s[long[0]]:.3g} s after step {long[0]}"
         yield Defect("gap", "warning", message, "time_s")
+
+
+def gaps(time_s: Array) -> Array:
+    """The steps after which nothing was recorded for more than `GAP_STEPS` median steps."""
+    steps_s = np.diff(time_s)
+    return np.flatnonzero(steps_s > GAP_STEPS * np.median(steps_s)) if len(steps_s) > 1 else np.zeros(0, int)
 
 
 def _source_stamps(episode: Episode) -> Iterator[Defect]:
@@ -105,18 +114,28 @@ def _actions(episode: Episode) -> Iterator[Defect]:
 
 def _action_limits(episode: Episode, executed: Array) -> Iterator[Defect]:
     try:
-        limits = np.asarray(episode.action_space.get("limits", ()), float)
+        outside = outside_limits(executed, episode.action_space.get("limits", ()))
     except (ValueError, TypeError):
         yield Defect("action_limits", "warning", "the declared limits are no pairs of numbers", "action_space")
         return
-    if limits.shape != (executed.shape[1], 2):
-        return
-    outside = ((executed < limits[:, 0] - 1e-6) | (executed > limits[:, 1] + 1e-6)).any(axis=1)
-    if outside.any():
+    if outside is not None and outside.any():
         message = (
             f"{int(outside.sum())} actions are outside the declared limits, the first at step {np.argmax(outside)}"
         )
         yield Defect("action_limits", "warning", message, "executed_action")
+
+
+def outside_limits(executed: Array, declared: object) -> Array | None:
+    """(T,) where an action (T, A) leaves its limits: one (low, high) for all or one a column. None: none are declared.
+
+    `ValueError` or `TypeError` where what is declared are no numbers.
+    """
+    limits = np.asarray(declared, float)
+    if limits.shape not in ((2,), (executed.shape[1], 2)):
+        return None
+    low, high = limits.T
+    outside: Array = ((executed < low - 1e-6) | (executed > high + 1e-6)).any(axis=1)
+    return outside
 
 
 def _wrench(episode: Episode) -> Iterator[Defect]:

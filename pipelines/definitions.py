@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets import benchmark, episodes, labels, memory, models, releases, reports, triggers, values
+from assets import benchmark, episodes, labels, memory, models, quality, releases, reports, triggers, values
 from assets.making import Maker
 from pipelines.resources import workspace_root
 from pipelines.sensors import what_is_stale
 
-ASSETS = dg.load_assets_from_modules([episodes, values, labels, models, triggers, memory, reports, releases, benchmark])
+ASSETS = dg.load_assets_from_modules(
+    [episodes, quality, values, labels, models, triggers, memory, reports, releases, benchmark]
+)
 
 
 def definitions(maker: Maker) -> dg.Definitions:

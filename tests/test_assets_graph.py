@@ -51,16 +51,16 @@ def workspace(made: tuple[Workspace, Report, list[str]], tmp_path: Path) -> Work
 def test_everything_is_made_once_in_six_runs_and_told_why(made: tuple[Workspace, Report, list[str]]) -> None:
     _, report, said = made
     assert report.runs == 6
-    assert len(report.made) == len(set(report.made)) == 23
+    assert len(report.made) == len(set(report.made)) == 26
     assert set(report.seconds) == {stage.key for stage in STAGES}
-    assert said[0] == "23 of 23 are stale"
+    assert said[0] == "26 of 26 are stale"
     assert said[1].startswith("  new session demos, new session rollouts, new session takeovers -> episodes/raw")
 
 
 def test_a_second_call_has_nothing_to_do_and_a_copy_neither(workspace: Workspace) -> None:
     said = list[str]()
     report = materialize(workspace, say=said.append, show_progress=False)
-    assert (report.runs, report.made, said) == (0, [], ["nothing to do, 23 up to date"])
+    assert (report.runs, report.made, said) == (0, [], ["nothing to do, 26 up to date"])
 
 
 def test_dagster_holds_our_versions_figures_and_checks(made: tuple[Workspace, Report, list[str]]) -> None:
@@ -222,7 +222,9 @@ def test_the_sensor_asks_for_what_a_new_session_made_possible(workspace: Workspa
         assert isinstance(result, dg.SensorResult)
         (request,) = result.run_requests or []
         assert request.partition_key == "more"
-        assert [key.path for key in request.asset_selection or []] == [["episodes", "raw"], ["episodes", "validated"]]
+        assert [key.path for key in request.asset_selection or []] == [
+            ["episodes", name] for name in ("raw", "validated", "quality")
+        ]
         assert "more" in instance.get_dynamic_partitions("session")
 
 

@@ -65,7 +65,8 @@ def test_only_what_reads_nothing_stale_outside_its_own_batch_is_ready(tmp_path: 
     for session in ("s1", "s2"):
         store.write(make_episode(1 if session == "s1" else 2, success=True, session=session))
     found = survey(Snapshot.take(Workspace.open(tmp_path)))
-    assert list(ready(found)) == [Batch((RAW, VALIDATED), ("s1",)), Batch((RAW, VALIDATED), ("s2",))]
+    whole = (RAW, VALIDATED, STAGE["episodes/quality"])
+    assert list(ready(found)) == [Batch(whole, ("s1",)), Batch(whole, ("s2",))]
 
 
 def test_causes_that_made_the_same_stale_share_a_line() -> None:
