@@ -124,6 +124,22 @@ def arrays_of(path: Path) -> dict[str, Array]:
     return found
 
 
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every stored array by its path in the file, and of every camera as (T, H, W, 3), without reading."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Group) and "codec" in item.attrs:
+            size = int(item.attrs["height_px"]), int(item.attrs["width_px"])
+            found[name] = (len(item["offsets"]) - 1, *size, 3)
+        elif isinstance(item, h5py.Dataset) and name != "events":
+            found[name] = item.shape
+
+    with _reading(path) as file:
+        file.visititems(collect)
+    return found
+
+
 def frame_table(path: Path, camera: str) -> FrameTable:
     """Where the frames of `camera` are; `DataRefused` where the episode has no such camera."""
     with _reading(path) as file:

@@ -26,6 +26,13 @@ def encode_jpeg(rgb: Array, quality: int = 95) -> bytes:
     return encoded
 
 
+def encode_png(rgb: Array) -> bytes:
+    """PNG bytes of a uint8 (H, W, 3) RGB frame: not a pixel is lost."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def decode(data: bytes, codec: Codec) -> Array:
     """The uint8 (H, W, 3) RGB frame in `data`; `DataRefused` where it is cut off or damaged."""
     try:

@@ -22,6 +22,7 @@ from pipelines.commands.audit import Audit
 from pipelines.commands.benchmark import Benchmark
 from pipelines.commands.data import Import, Inspect
 from pipelines.commands.doctor import Doctor
+from pipelines.commands.export import Export
 from pipelines.commands.graph import App, Materialize, Ui
 from pipelines.commands.release import Release
 from pipelines.commands.robot import Collect, Demo, Deploy
@@ -33,6 +34,7 @@ Verb = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Import, subcommand("import")]
+    | Annotated[Export, subcommand("export")]
     | Annotated[Inspect, subcommand("inspect")]
     | Annotated[Materialize, subcommand("materialize")]
     | Annotated[Ui, subcommand("ui")]

@@ -26,7 +26,7 @@ from episodes.validation import Defect, validate
 if TYPE_CHECKING:
     from episodes.formats.source import ImportMapping, Source
 
-FORMATS = ("lerobot_v3", "robosuite_hdf5", "seed_json")
+FORMATS = ("lerobot_v3", "robomimic_hdf5", "robosuite_hdf5", "seed_json")
 """in the order in which they are tried"""
 _LFS = b"version https://git-lfs"
 
@@ -171,9 +171,9 @@ def _default_session(path: Path, task: str) -> str:
 
 
 def _detect(path: Path) -> str:
-    from episodes.formats import lerobot_v3, robosuite_hdf5, seed_json
+    from episodes.formats import lerobot_v3, robomimic_hdf5, robosuite_hdf5, seed_json
 
-    for name, module in zip(FORMATS, (lerobot_v3, robosuite_hdf5, seed_json), strict=True):
+    for name, module in zip(FORMATS, (lerobot_v3, robomimic_hdf5, robosuite_hdf5, seed_json), strict=True):
         if module.detect(path):
             return name
     raise _unknown_format(path)
@@ -196,10 +196,11 @@ def _unknown_format(path: Path) -> EpisodeFormatError:
 
 def _open(path: Path, format: str, mapping: ImportMapping, fps: float | None) -> Source:
     from episodes.formats.lerobot_v3 import LeRobotV3
+    from episodes.formats.robomimic_hdf5 import RobomimicHdf5
     from episodes.formats.robosuite_hdf5 import RobosuiteHdf5
     from episodes.formats.seed_json import SeedJson
 
-    readers: dict[str, Any] = dict(zip(FORMATS, (LeRobotV3, RobosuiteHdf5, SeedJson), strict=True))
+    readers: dict[str, Any] = dict(zip(FORMATS, (LeRobotV3, RobomimicHdf5, RobosuiteHdf5, SeedJson), strict=True))
     if format not in readers:
         raise UsageError(f"there is no format {format!r}; the formats are {', '.join(FORMATS)}")
     opened: Source = readers[format](path, mapping, fps)

@@ -1,8 +1,9 @@
 """LeRobot datasets v3.0: `meta/info.json`, episodes and tasks as Parquet, many episodes in one data or video file.
 
 Read with our own Parquet and video decoding. Images in Parquet are passed through; video becomes JPEG quality 95.
-The outcome is `next.success` where that column says so once; a reward says nothing. Who acted is taken from an
-intervention column and is unknown without one.
+The outcome is `episode_success` of `meta/episodes`, or `next.success` where that column says so once; a reward says
+nothing. Who acted is taken from our own `control_mode`, else from an intervention column, and is unknown without one.
+What `regrasp export` wrote comes back whole, by its note; a column that is NaN all along is absent.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 import pydantic
 
 from episodes.errors import EpisodeFormatError
+from episodes.formats import note
 from episodes.formats.source import (
     MEND,
     Clock,
@@ -34,8 +36,18 @@ from episodes.record import ActionSource, Array, EncodedFrames, Episode, Outcome
 from episodes.slug import slugify
 
 _INTERVENTION = ("complementary_info.is_intervention", "is_intervention", "intervention")
-_POLICY_ACTION = "complementary_info.policy_action"
-_READ = {"observation.state", "action", "next.reward", "next.success", _POLICY_ACTION, *_INTERVENTION}
+_CONTROL_MODE = "complementary_info.control_mode"
+_TIME = "complementary_info.time_s"
+_POLICY_ID = "complementary_info.collector_policy_id"
+_EE_POSE = "observation.ee_pose"
+_OPTIONAL = {
+    "wrench": "observation.wrench",
+    "policy_action": "complementary_info.policy_action",
+    "human_action": "complementary_info.human_action",
+    "raw_action": "complementary_info.raw_command",
+}
+_READ = {"observation.state", "action", "next.reward", "next.success", _CONTROL_MODE, _TIME, _POLICY_ID}
+_READ |= {_EE_POSE, *_OPTIONAL.values(), *_INTERVENTION}
 _BOOKKEEPING = {"next.done", "timestamp", "frame_index", "episode_index", "index", "task_index"}
 STAMP_TOLERANCE_S = 1e-3
 """LeRobot writes `frame_index / fps` as float32; stamps further off were recorded"""
@@ -70,6 +82,7 @@ class LeRobotV3:
     def __init__(self, path: Path, mapping: ImportMapping, fps: float | None) -> None:
         self.root, self._mapping = path, mapping
         self._info = _read_info(path)
+        self._asked_fps = fps
         self._clock = Clock.choose(fps, self._info.fps, self._info.fps)
         self._instructions = _read_tasks(path)
         self._rows = _read_episodes(path)
@@ -88,8 +101,9 @@ class LeRobotV3:
         source = self._source(name, table)
         time_s, derivation, defects = self._times(table)
         images = self._images(name, row, table)
-        success = self._success(name, table)
-        return Episode(
+        success, said_by = self._success(name, row, table)
+        others: dict[str, Any] = {k: self._given(self._column(name, table, key)) for k, key in _OPTIONAL.items()}
+        episode = Episode(
             task=slugify(self.root.resolve().name),
             instruction=self._instruction(name, table),
             session=slugify(self.root.resolve().name),
@@ -101,19 +115,25 @@ class LeRobotV3:
             action_source=source,
             collection=collection_of(source),
             success=success,
-            success_derivation="" if success is Outcome.UNKNOWN else "column next.success",
+            success_derivation=said_by,
             source_format="lerobot_v3",
             source_uri=f"{self.root.resolve().name}/{uri}#{name}",
             source_sha256=digest,
             action_space={"names": list(self._names_of("action"))} if self._names_of("action") else {},
             proprio=self._column(name, table, "observation.state"),
             proprio_names=self._names_of("observation.state"),
+            ee_pose=self._given(self._column(name, table, _EE_POSE, np.float64)),
             executed_action=self._column(name, table, "action"),
-            policy_action=self._column(name, table, _POLICY_ACTION),
-            reward=self._scalar(name, table, "next.reward"),
+            reward=self._given(self._scalar(name, table, "next.reward")),
+            policy_id=self._policy_id(table),
             images=images,
             cameras=camera_info(images),
+            **others,
         )
+        episode, warning = note.with_note(episode, row.get(note.KEY), asked_fps=self._asked_fps)
+        if warning and warning not in self.warnings:
+            self.warnings.append(warning)
+        return episode
 
     def _data(self, name: str, row: dict[str, Any]) -> tuple[pa.Table, str, str]:
         """The rows of one episode in step order, where they are from, and the hash of that file."""
@@ -133,6 +153,8 @@ class LeRobotV3:
         steady_s = np.arange(table.num_rows) / self._clock.fps
         if "timestamp" not in table.column_names or self._clock.derivation == "assumed rate":
             return steady_s, self._clock.derivation, {}
+        if _TIME in table.column_names:
+            return np.asarray(table[_TIME].to_pylist(), np.float64), "recorded", {}
         stamps_s = np.asarray(table["timestamp"].to_pylist(), np.float64)
         stamps_s = stamps_s - stamps_s[0]
         if np.allclose(stamps_s, steady_s, rtol=0, atol=STAMP_TOLERANCE_S):
@@ -144,16 +166,34 @@ class LeRobotV3:
         return stamps_s, "recorded", {}
 
     def _source(self, name: str, table: pa.Table) -> Array:
+        names = table[_CONTROL_MODE].to_pylist() if _CONTROL_MODE in table.column_names else []
+        codes = {source.name.lower(): source for source in ActionSource}
+        if names and all(name in codes for name in names):
+            return np.array([codes[name] for name in names], np.uint8)
         for key in _INTERVENTION:
             flags = self._scalar(name, table, key)
             if flags is not None:
-                return sources_from_flags(flags > 0)
+                return np.where(np.isnan(flags), ActionSource.UNKNOWN, sources_from_flags(flags > 0)).astype(np.uint8)
         return np.full(table.num_rows, ActionSource.UNKNOWN, np.uint8)
 
-    def _success(self, name: str, table: pa.Table) -> Outcome:
-        """A step that says success is one; none that does may be a column nobody filled."""
+    def _success(self, name: str, row: dict[str, Any], table: pa.Table) -> tuple[Outcome, str]:
+        """The outcome and who says it. Where no step says success, the column may be one that nobody filled."""
+        if row.get("episode_success") in ("success", "failure"):
+            return Outcome(row["episode_success"]), "column episode_success"
         said = self._scalar(name, table, "next.success")
-        return Outcome.SUCCESS if said is not None and said.any() else Outcome.UNKNOWN
+        return (Outcome.SUCCESS, "column next.success") if said is not None and said.any() else (Outcome.UNKNOWN, "")
+
+    @staticmethod
+    def _given(values: Array | None) -> Array | None:
+        """None for a column that is there for other episodes' sake and NaN in this one."""
+        return None if values is None or np.isnan(values).all() else values
+
+    @staticmethod
+    def _policy_id(table: pa.Table) -> tuple[str, ...] | None:
+        if _POLICY_ID not in table.column_names:
+            return None
+        names = tuple(str(name or "") for name in table[_POLICY_ID].to_pylist())
+        return names if any(names) else None
 
     def _instruction(self, name: str, table: pa.Table) -> str:
         if self._mapping.instruction is not None or "task_index" not in table.column_names:
@@ -189,13 +229,13 @@ class LeRobotV3:
         frames = [(cell or {}).get("bytes") or b"" for cell in table[key].to_pylist()]
         return pack_foreign(frames, file=self.root.name, episode=name, key=key)
 
-    def _column(self, name: str, table: pa.Table, key: str) -> Array | None:
-        """A (T, n) column as float32; None where the dataset has none."""
+    def _column(self, name: str, table: pa.Table, key: str, dtype: type = np.float32) -> Array | None:
+        """A (T, n) column; None where the dataset has none."""
         if key not in table.column_names:
             return None
         values = table[key].to_pylist()
         try:
-            return np.asarray(values, np.float32).reshape(len(values), -1)
+            return np.asarray(values, dtype).reshape(len(values), -1)
         except (ValueError, TypeError) as error:
             raise self._refusal(f"holes, or rows of several lengths: {error}", name, key, "data") from error
 

@@ -33,17 +33,20 @@ _POSE_CONTROL_SIZE = 6
 
 def detect(path: Path) -> bool:
     """True for an HDF5 file, or a directory that has one."""
-    return bool(_files(path))
+    return bool(files_of(path))
 
 
 class RobosuiteHdf5:
     """All demonstrations of one file, or of the HDF5 files of one directory."""
 
+    source_format = "robosuite_hdf5"
+    kept = frozenset({"actions", "states"})
+
     def __init__(self, path: Path, mapping: ImportMapping, fps: float | None) -> None:
         self.root = path if path.is_dir() else path.parent
-        self._fps = fps
+        self._mapping, self._fps = mapping, fps
         self._damaged: dict[str, EpisodeFormatError] = {}
-        files = _files(path)
+        files = files_of(path)
         self.names = [name for file in files for name in self._names(file, alone=len(files) == 1)]
         self.warnings: list[str] = []
         self._digests: dict[str, str] = {}
@@ -56,13 +59,13 @@ class RobosuiteHdf5:
         if name in self._damaged:
             raise self._damaged[name]
         file_name, _, demo = name.partition("#")
-        with _opened(self.root / file_name, name) as file:
-            group = _own(_own(file, "data"), demo)
+        with opened(self.root / file_name, name) as file:
+            group = member(member(file, "data"), demo)
             members = set(map(str, group)) if isinstance(group, h5py.Group) else set()
             actions = _array(group, "actions", file_name, name)
             states = _array(group, "states", file_name, name) if "states" in members else None
             attributes = dict(file["data"].attrs)
-            others = sorted(members - {"actions", "states"})
+            others = sorted(members - self.kept)
         return self._episode(name, actions, states, attributes, others)
 
     def _names(self, file: Path, *, alone: bool) -> list[str]:
@@ -79,7 +82,7 @@ class RobosuiteHdf5:
         self, name: str, actions: Array, states: Array | None, attributes: dict[str, Any], others: list[str]
     ) -> Episode:
         file_name = name.partition("#")[0]
-        info = _json(attributes, "env_info", file_name) or _json(attributes, "env_args", file_name)
+        info = _json(attributes, "env_info", file_name) or _settings(_json(attributes, "env_args", file_name))
         clock = Clock.choose(self._fps, _number(info.get("control_freq")), USUAL_FPS)
         self._note(clock, others)
         task = slugify(str(attributes.get("env") or info.get("env_name") or Path(file_name).stem))
@@ -95,7 +98,7 @@ class RobosuiteHdf5:
             action_space=_action_space(info, actions.shape[1]),
             proprio=states,
             executed_action=actions,
-            source_format="robosuite_hdf5",
+            source_format=self.source_format,
             source_uri=f"{self.root.name}/{name}",
             source_sha256=self._digest(file_name),
             collected_by={key: str(attributes[key]) for key in _COLLECTED_BY if key in attributes},
@@ -113,13 +116,13 @@ class RobosuiteHdf5:
         self.warnings += [note for note in notes if note not in self.warnings]
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
     candidates = sorted(path.iterdir()) if path.is_dir() else [path]
     return [file for file in candidates if file.suffix in _SUFFIXES and starts_with(file, _SIGNATURE)]
 
 
 @contextmanager
-def _opened(path: Path, episode: str = "") -> Iterator[h5py.File]:
+def opened(path: Path, episode: str = "") -> Iterator[h5py.File]:
     """The open file, with HDF5's ways of failing turned into one sentence."""
     try:
         with h5py.File(path, "r", locking=False) as file:
@@ -131,8 +134,8 @@ def _opened(path: Path, episode: str = "") -> Iterator[h5py.File]:
 
 def _demos(path: Path) -> list[str]:
     """The demonstrations of a file in the order of their numbers."""
-    with _opened(path) as file:
-        data = _own(file, "data")
+    with opened(path) as file:
+        data = member(file, "data")
         demos = [name for name in map(str, data) if name.startswith("demo_")] if isinstance(data, h5py.Group) else []
         if not demos:
             what = "there are no demonstrations in it"
@@ -142,7 +145,7 @@ def _demos(path: Path) -> list[str]:
         return sorted(demos, key=lambda name: (len(name), name))
 
 
-def _own(group: h5py.Group | h5py.Dataset | None, name: str) -> h5py.Group | h5py.Dataset | None:
+def member(group: h5py.Group | h5py.Dataset | None, name: str) -> h5py.Group | h5py.Dataset | None:
     """A member that lies in this very file: links could lead to any other file of the machine."""
     if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
         return None
@@ -151,7 +154,7 @@ def _own(group: h5py.Group | h5py.Dataset | None, name: str) -> h5py.Group | h5p
 
 def _array(demo: h5py.Group | h5py.Dataset | None, key: str, file: str, episode: str) -> Array:
     """A (T, A) array with at least one row and column, lying in this very file."""
-    found = _own(demo, key)
+    found = member(demo, key)
     if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
         raise EpisodeFormatError(f"there is no {key} in it", file=file, episode=episode, key=key, remedy=MEND)
     if found.ndim != 2 or 0 in found.shape or found.dtype.kind not in "fiu":
@@ -168,6 +171,12 @@ def _json(attributes: dict[str, Any], key: str, file: str) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise EpisodeFormatError(f"{key} is not JSON: {error}", file=file, key=key, remedy=MEND) from error
     return found if isinstance(found, dict) else {}
+
+
+def _settings(environment: dict[str, Any]) -> dict[str, Any]:
+    """robomimic's description of an environment, with the settings it was made with beside its name."""
+    made_with = environment.get("env_kwargs")
+    return {**(made_with if isinstance(made_with, dict) else {}), **environment}
 
 
 def _number(value: object) -> float | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """Import a dataset: LeRobot v3.0, robosuite HDF5, episode JSON with frames."""
+    """Import a dataset: LeRobot v3.0, robomimic or robosuite HDF5, episode JSON with frames."""
 
     source: Positional[Path]
     """file or directory"""

@@ -1,0 +1,182 @@
+"""Export: episodes go out to the formats of other programs, one at a time, all of them or none.
+
+The dataset is written beside its place, under a hidden name, and renamed once it is whole: a killed export leaves
+nothing under the name that was asked for. What a format has no place for is lost and named in the report.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from episodes.errors import DataRefused, UsageError
+from episodes.record import Array, Episode, Outcome
+from episodes.store import EpisodeStore
+from episodes.workspace import disk_errors, writer_lock
+
+EXPORT_FORMATS = ("lerobot-v3", "robomimic", "seed-json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """One episode that goes out: which, and what is known of it outside its file."""
+
+    episode_id: str
+    success: Outcome | None = None
+    """the outcome as people decided it; None: as recorded"""
+    success_derivation: str = ""
+    split: str = ""
+    """train, validation, calibration or test; empty where it has none yet"""
+    curves: Callable[[], Mapping[str, Array]] = dict
+    """reads the (T,) curves of `CURVES` that were computed for it"""
+
+
+CURVES = ("value", "risk", "trigger")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What went out."""
+
+    episodes: int
+    steps: int
+    lost: tuple[str, ...]
+    """the fields of these episodes that the format has no place for"""
+
+
+class Writer(Protocol):
+    """A dataset under construction at a path of its own; `finish` makes it whole."""
+
+    def add(self, leaving: Leaving, episode: Episode) -> None: ...
+    def finish(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def export_dataset(
+    store: EpisodeStore,
+    destination: Path,
+    episodes: Sequence[Leaving],
+    *,
+    format: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ExportReport:
+    """Write `episodes` of the store to `destination` as a dataset of `format`, one of `EXPORT_FORMATS`.
+
+    `progress` is called with (done, total) episodes. Raises `UsageError` where the destination is taken or nothing is
+    to go out, `DataRefused` for episodes that the format cannot hold together and for a full disk.
+    """
+    if not episodes:
+        raise UsageError("there is no episode to export; `regrasp inspect` lists them")
+    if format not in EXPORT_FORMATS:
+        raise UsageError(f"there is no format {format!r}; the formats are {', '.join(EXPORT_FORMATS)}")
+    with _whole(destination) as partial:
+        writer = _open(format, store, partial, episodes)
+        try:
+            report = _write_all(store, writer, episodes, _LOST[format], progress)
+            writer.finish()
+        finally:
+            writer.close()
+    return report
+
+
+def _write_all(
+    store: EpisodeStore,
+    writer: Writer,
+    episodes: Sequence[Leaving],
+    never: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> ExportReport:
+    steps, lost = 0, set()
+    for done, leaving in enumerate(episodes):
+        progress(done, len(episodes))
+        episode = store.read(leaving.episode_id)
+        if leaving.success is not None:
+            episode = replace(episode, success=leaving.success, success_derivation=leaving.success_derivation)
+        writer.add(leaving, episode)
+        steps += len(episode)
+        lost |= {name for name in never if given(episode, name)}
+    progress(len(episodes), len(episodes))
+    return ExportReport(len(episodes), steps, tuple(name for name in never if name in lost))
+
+
+def given(episode: Episode, name: str) -> bool:
+    """True where the episode says anything in this field."""
+    value = getattr(episode, name)
+    return value is not None and (not isinstance(value, Sequence | Mapping | str) or len(value) > 0)
+
+
+@contextmanager
+def _whole(destination: Path) -> Iterator[Path]:
+    """A path beside `destination` that gets its name when the block ends well, and is removed when it does not."""
+    destination = Path(os.path.abspath(destination))
+    if os.path.lexists(destination):
+        raise UsageError(f"{destination} is there already; remove it or give another destination")
+    partial, lock = (destination.with_name(f".{destination.name}.{end}") for end in ("partial", "lock"))
+    with disk_errors(destination), writer_lock(lock):
+        try:
+            _remove(partial)  # what a killed export left
+            yield partial
+            os.rename(partial, destination)
+        finally:
+            _remove(partial)
+            lock.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _open(format: str, store: EpisodeStore, path: Path, episodes: Sequence[Leaving]) -> Writer:
+    if format == "lerobot-v3":
+        from episodes.formats.lerobot_v3_export import LeRobotV3Writer
+
+        return LeRobotV3Writer(store, path, episodes)
+    if format == "robomimic":
+        from episodes.formats.robomimic_export import RobomimicWriter
+
+        return RobomimicWriter(path)
+    from episodes.formats.seed_json_export import SeedJsonWriter
+
+    return SeedJsonWriter(path)
+
+
+_LOST: dict[str, tuple[str, ...]] = {
+    "lerobot-v3": ("depth", "robot_stream"),
+    "robomimic": ("depth", "robot_stream"),
+    "seed-json": (
+        "proprio",
+        "wrench",
+        "policy_action",
+        "human_action",
+        "raw_action",
+        "policy_id",
+        "reward",
+        "depth",
+        "robot_stream",
+        "events",
+    ),
+}
+
+
+def rate_of(episode: Episode) -> float:
+    """Steps per second: the nominal rate, or where the episode has none, that of its median step."""
+    if episode.fps > 0:
+        return episode.fps
+    if len(episode) < 2:
+        raise DataRefused(f"an episode of task {episode.task} has one step and no rate; leave it out")
+    return round(1 / float(np.median(np.diff(episode.time_s))), 6)
+
+
+def as_json(value: float) -> Any:
+    """A number as JSON spells it best: 10 instead of 10.0."""
+    return int(value) if float(value).is_integer() else value
