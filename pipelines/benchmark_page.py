@@ -234,9 +234,9 @@ _TUNED = """\
   world; its baseline is therefore not blind on these two tasks and seeds (run seeds here: {seeds}).
 - Protocol 2 differs from 1, which no table was made of: the push and the time limit of the memory module were set on
   run seeds 101 to 103, so that most takeovers of a cloned policy are stalls and no rescue is late.
-- What `hil_serl_regrasp` does with its recoveries (when the person is asked, that a stop counts as a failure, that a
-  recovery that helped is cloned) was chosen on tube insertion with run seeds 1 and 101, and looked at on the memory
-  module with run seed 101.
+- What `hil_serl_regrasp` does with its recoveries (when the person is asked, that a recovery that helped is cloned) was
+  chosen on tube insertion and the memory module with run seeds 1 and 101; that a stop counts as a failure of the policy
+  was tried there and dropped.
 - The evaluations on the way, resets {way}, draw the curves and choose nothing: every run is judged by the
   policy that it ends with.
 """

@@ -30,10 +30,9 @@ from robot_io.random_trigger import BudgetedRecovery, RandomMonitor, RecoveryBud
 
 
 class RandomTrigger(HilSerlRegrasp):
-    """`random`: equal recovery budget, round by round. That it was stopped says nothing of the policy."""
+    """`random`: equal recovery budget, round by round."""
 
     name = "random"
-    blames: ClassVar[bool] = False
 
     def __init__(self, start: Start, config: RegraspConfig | None = None) -> None:
         if start.matched is None:
@@ -85,7 +84,6 @@ class Sham(HilSerlRegrasp):
     """`sham`: what the person's patience alone is worth. Its recovery steps are the policy's own."""
 
     name = "sham"
-    blames: ClassVar[bool] = False
     teaches: ClassVar[bool] = False
     limits: ClassVar[RecoveryLimits] = RecoveryLimits(attempts=CHUNKS * HORIZON, min_gain=MIN_GAIN)
 

@@ -3,16 +3,14 @@
 From the end of the warm-up on a monitor watches the policy and a recovery answers it; both are fitted anew in
 `rounds`, on the run's own demonstrations and episodes (`refit`).
 
-The learner hears of it in two ways. A policy that had to be stopped has failed there, whatever the recovery makes of
-it: its last steps lead to a value of 0, as an intervention does in RLIF (Luo et al. 2024). Otherwise it would learn
-that a jam is as good as what comes after the rescue, and walk back into it. And a recovery that reached something
-better shows how, as a person does: it goes into the person's memory too.
+A recovery that reached something better shows how, as a person does: it goes into the person's memory too, so that the
+policy is held to it. Otherwise the policy walks back into the jam that it was taken out of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,12 +46,10 @@ class RegraspConfig:
 
 
 class HilSerlRegrasp(InRounds):
-    """Implements `Method`; the controls differ from it in `_armed`, and in what their recoveries can teach."""
+    """Implements `Method`; the controls differ from it in `_armed`, and the sham has nothing to teach."""
 
     name = "hil_serl_regrasp"
     limits: ClassVar[RecoveryLimits] = RecoveryLimits(attempts=CHUNKS, min_gain=MIN_GAIN)
-    blames: ClassVar[bool] = True
-    """being stopped counts as a failure of the policy"""
     teaches: ClassVar[bool] = True
     """a recovery that helped is shown to the policy"""
 
@@ -71,8 +67,7 @@ class HilSerlRegrasp(InRounds):
         self._rescued(success is Outcome.SUCCESS)
 
     def _remember(self, transitions: Iterable[Transition], after: ActionSource | None) -> None:
-        stopped = self.blames and after is ActionSource.RECOVERY
-        closed = [replace(t, discount=0.0) if stopped and t.driver == ActionSource.POLICY else t for t in transitions]
+        closed = list(transitions)
         super()._remember(closed, after)
         self._rescue += [t for t in closed if t.driver == ActionSource.RECOVERY]
         if after not in (ActionSource.RECOVERY, None):
