@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -24,9 +25,18 @@ from audits.freeze import latest
 from audits.log import AuditLog
 from labeling_app import command
 from models.labelling import parse_label_id
+from releases.bundle import open_release
 
 REPOSITORY = Path(__file__).parent.parent
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+AFTER_LABELS = {
+    "labels/audited",
+    "models/intervention",
+    "memory/recovery",
+    "triggers/curves",
+    "reports/offline",
+    "releases/candidate",
+}
 pytestmark = pytest.mark.browser
 
 
@@ -203,7 +213,7 @@ def test_labels_are_corrected_with_keys_and_mouse_and_frozen(server: str, root: 
 
 
 @pytest.mark.demo
-def test_an_interval_corrected_and_frozen_in_the_app_is_what_the_next_materialization_trains_on(
+def test_an_interval_corrected_and_frozen_in_the_app_retrains_what_reads_it_and_nothing_else(
     settled_copy: Path, chromium: Browser
 ) -> None:
     with serving(settled_copy) as address, fresh_tab(chromium, address) as page:
@@ -229,17 +239,28 @@ def test_an_interval_corrected_and_frozen_in_the_app_is_what_the_next_materializ
     edited = {"start": max(start - 4, 0), "stop": start + 4}
     assert by_mouse.value == edited
 
-    intervention = settled_copy / "derived/models/intervention/tube_insertion/manifest.json"
-    before = json.loads(intervention.read_text())
+    before = {key: manifest(settled_copy, key) for key in ("values/model", "models/intervention", "releases/candidate")}
     made = materialize(settled_copy)
     assert "label freeze from-the-app -> labels/audited, models/intervention" in made
-    after = json.loads(intervention.read_text())
-    assert after["metadata"]["label freeze"] == "from-the-app"
-    assert after["metadata"]["model"] != before["metadata"]["model"]
+    timed = {line.split()[0] for line in made.splitlines() if line.startswith("  ") and line.endswith(" s")}
+    assert timed == AFTER_LABELS
+    after = {key: manifest(settled_copy, key) for key in before}
+    assert after["values/model"] == before["values/model"]
+    assert after["models/intervention"]["label freeze"] == "from-the-app"
+    assert after["models/intervention"]["model"] != before["models/intervention"]["model"]
+    version = after["releases/candidate"]["version"]
+    assert version != before["releases/candidate"]["version"]
+    assert open_release(settled_copy, version).manifest.parents.label_freeze == "from-the-app"
     audited = pl.read_parquet(settled_copy / "derived/labels/audited/tube_insertion/labels.parquet")
     (row,) = audited.filter(pl.col("label_id") == by_keys.item).to_dicts()
     assert {"start": row["start"], "stop": row["stop"]} == edited
     assert materialize(settled_copy).startswith("nothing to do")
+
+
+def manifest(root: Path, key: str) -> dict[str, Any]:
+    """What the stage said when it was last made, and when that was."""
+    saved = json.loads((root / "derived" / key / "tube_insertion/manifest.json").read_text())
+    return {**saved["metadata"], "created": saved["created"]}
 
 
 def materialize(root: Path) -> str:

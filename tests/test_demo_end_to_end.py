@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 from conftest import REPOSITORY, DemoRun, run_demo
 
-from audits.log import AuditLog
 from episodes.errors import GateNotMet
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
@@ -25,14 +24,6 @@ from releases.ledger import champion, require_promoted
 
 TASK = "tube_insertion"
 ROBOSUITE = REPOSITORY / "tests/data/robosuite_lift_hdf5/demo.hdf5"
-AFTER_LABELS = {
-    "labels/audited",
-    "models/intervention",
-    "memory/recovery",
-    "triggers/curves",
-    "reports/offline",
-    "releases/candidate",
-}
 TINY = """
 import sys
 from dataclasses import replace
@@ -78,43 +69,6 @@ def test_a_second_demo_does_nothing_new_and_prints_the_same_table(
 
 def _table(printed: str) -> list[str]:
     return [line for line in printed.splitlines() if line.startswith("│")]
-
-
-@pytest.mark.demo
-def test_a_corrected_interval_retrains_what_reads_it_and_nothing_else(settled_copy: Path) -> None:
-    derived = settled_copy / "derived"
-    mined = pl.read_parquet(derived / "labels/stagnation" / TASK / "labels.parquet").sort("label_id")
-    rejected, edited = mined.row(0, named=True), mined.row(1, named=True)
-    log = AuditLog(settled_copy / "audits.sqlite")
-    log.append("label.verdict", rejected["label_id"], by="ann", value={"verdict": "reject"}, shown={}, seconds=2.0)
-    ends = {"start": edited["start"] + 1, "stop": edited["stop"]}
-    log.append("label.edit", edited["label_id"], by="ann", value=ends, shown={}, seconds=3.0)
-    value, first = (derived / "values/model" / TASK / "manifest.json").read_bytes(), _candidate(settled_copy)
-
-    frozen = regrasp(settled_copy, "audit", "freeze", "labels", "corrected", "--by", "ann")
-    assert frozen.returncode == 0, frozen.stderr
-    done = regrasp(settled_copy, "materialize")
-    assert done.returncode == 0, done.stderr
-    assert "label freeze corrected -> labels/audited" in done.stdout
-    assert made(done) == AFTER_LABELS
-    assert (derived / "values/model" / TASK / "manifest.json").read_bytes() == value
-
-    audited = derived / "labels/audited" / TASK
-    assert json.loads((audited / "manifest.json").read_text())["freeze"]["name"] == "corrected"
-    rows = {row["label_id"]: row for row in pl.read_parquet(audited / "labels.parquet").to_dicts()}
-    assert rows[rejected["label_id"]]["verdict"] == "reject"
-    assert rows[edited["label_id"]]["start"] == edited["start"] + 1
-    assert _candidate(settled_copy) != first
-    assert open_release(settled_copy, _candidate(settled_copy)).manifest.parents.label_freeze == "corrected"
-
-    again = regrasp(settled_copy, "materialize")
-    assert again.returncode == 0
-    assert again.stdout.startswith("nothing to do")
-
-
-def _candidate(root: Path) -> str:
-    text = (root / "derived/releases/candidate" / TASK / "release.json").read_text()
-    return str(json.loads(text)["version"])
 
 
 @pytest.mark.demo
