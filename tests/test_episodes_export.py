@@ -258,6 +258,8 @@ def test_what_is_there_already_is_left_alone(tmp_path: Path, format: str) -> Non
     with pytest.raises(UsageError, match="is there already"):
         export(store, tmp_path / "out", format)
     assert (tmp_path / "out").read_text() == "mine"
+    with pytest.raises(UsageError, match="is a file, so"):
+        export(store, tmp_path / "out" / "deep" / "in", format)
 
 
 @pytest.mark.parametrize("format", EXPORT_FORMATS)

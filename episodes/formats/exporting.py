@@ -118,6 +118,9 @@ def _whole(destination: Path) -> Iterator[Path]:
     destination = Path(os.path.abspath(destination))
     if os.path.lexists(destination):
         raise UsageError(f"{destination} is there already; remove it or give another destination")
+    nearest = next(folder for folder in destination.parents if folder.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"{nearest} is a file, so {destination} cannot be in it; give another destination")
     partial, lock = (destination.with_name(f".{destination.name}.{end}") for end in ("partial", "lock"))
     with disk_errors(destination), writer_lock(lock):
         try:
