@@ -70,11 +70,11 @@ def intervention_flag(validated: pl.DataFrame) -> CheckResult:
 
 
 def worth_learning_from(quality: pl.DataFrame) -> CheckResult:
-    """How many episodes of the session have nothing against them. Advice: it never stops anything."""
+    """How many episodes of the session are fit to learn from as they are. Advice: it never stops anything."""
     counts = dict(quality["verdict"].value_counts().iter_rows())
     doubtful = {verdict: counts.get(verdict, 0) for verdict in ("weight", "exclude")}
     passed = not any(doubtful.values())
-    sentence = f"{counts.get('keep', 0)} of {len(quality)} episodes have nothing against them"
+    sentence = f"{counts.get('keep', 0)} of {len(quality)} episodes are fit to learn from as they are"
     if not passed:
         told = f"{doubtful['weight']} to weigh less, {doubtful['exclude']} to leave out"
         sentence += f"; suggested are {told}: decide on the page Quality (`regrasp app`)"

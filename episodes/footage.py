@@ -22,6 +22,8 @@ CENTRE_PX = 256
 """sharpness is judged in the middle of a larger frame: that is where the work is"""
 GRID = 8
 """visual diversity is judged on 8 x 8 patches"""
+BLIND = 0.5
+"""share of blank and black frames from which a camera counts as blind; below, some of its frames are lost"""
 BLACK_LEVEL = 8.0
 """mean grey level; a covered lens or a camera without power gives 0 to 5, a dim room above 20"""
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -39,12 +41,19 @@ class CameraQuality:
     visual_diversity: float
     """grey levels"""
     blank_share: float
+    """one colour only"""
     black_share: float
+    """nearly black, with some noise"""
     undecodable: int
     softest_step: int
     """where the least sharp frame is"""
     defect_step: int
     """the first frame that is blank, black or damaged; -1 for none"""
+
+    @property
+    def sees(self) -> bool:
+        """Most of its frames show something."""
+        return self.blank_share + self.black_share < BLIND
 
 
 def sampled_steps(length: int, most: int = SAMPLED) -> Array:
@@ -89,8 +98,8 @@ def _frame(frames: EncodedFrames, t: int) -> _Frame | None:
     every = max(1, min(rgb.shape[:2]) // (GRID * BLOCK_PX))
     small = rgb[::every, ::every].astype(np.float32)
     grey = small @ _GREY
-    dark = float(grey.mean()) < BLACK_LEVEL
-    return _Frame(sharpness(rgb), _patches(small), float(grey.std()) < BLANK_SPREAD and not dark, dark)
+    blank = float(grey.std()) < BLANK_SPREAD
+    return _Frame(sharpness(rgb), _patches(small), blank, not blank and float(grey.mean()) < BLACK_LEVEL)
 
 
 def sharpness(rgb: Array) -> float:

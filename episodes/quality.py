@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from episodes import layout
-from episodes.footage import CameraQuality, Standing, examine_camera, standing
+from episodes.footage import BLIND, CameraQuality, Standing, examine_camera, standing
 from episodes.motion import Motion, motion_of, state_diversity, tremble
 from episodes.record import ActionSource, Array, Episode
 from episodes.sensing import clipped, dropped
@@ -36,8 +36,6 @@ VISUAL_DIVERSITY = 0.5
 """grey levels; the stillest usable episode seen here (an arm in a 64 px picture) has 1.3"""
 SOFT = 0.5
 """of the session's usual sharpness of that camera: one 3 x 3 blur takes it to 0.36 (GreenVLA's measure on noise)"""
-BLANK = 0.5
-"""share of blank or black frames from which a camera counts as blank; below, some of its frames are lost"""
 FROZEN_S = 1.0
 """the arm moves and the picture does not for so long: a camera slower than the steps repeats a frame or two"""
 REPEATED = 0.5
@@ -163,13 +161,13 @@ def _usual_sharpness(episodes: Sequence[Quality]) -> dict[str, float]:
     """Camera -> median sharpness over the session's episodes in which it sees; too few have no usual."""
     found: dict[str, list[float]] = {}
     for camera in (camera for quality in episodes for camera in quality.cameras):
-        if camera.sharpness > 0 and camera.blank_share + camera.black_share < BLANK:
+        if camera.sharpness > 0 and camera.sees:
             found.setdefault(camera.camera, []).append(camera.sharpness)
     return {name: float(np.median(values)) for name, values in found.items() if len(values) >= SESSION_EPISODES}
 
 
 def _soft(camera: CameraQuality, usual: float) -> Iterator[Finding]:
-    if camera.sharpness < SOFT * usual and camera.blank_share + camera.black_share < BLANK:
+    if camera.sharpness < SOFT * usual and camera.sees:
         share = camera.sharpness / usual
         reason = f"camera {camera.camera} is soft: {share:.0%} of the session's usual sharpness"
         step = camera.softest_step
@@ -278,18 +276,17 @@ def _cameras(episode: Episode, motion: Motion | None) -> Part:
     cameras = tuple(examine_camera(name, frames) for name, frames in sorted(episode.images.items()))
     if not cameras:
         return
-    sighted = sum(camera.blank_share + camera.black_share < BLANK for camera in cameras)
-    moving = _moving(motion, len(episode))
-    stretches = {name: standing(frames, episode.time_s, moving) for name, frames in episode.images.items()}
-    yield {
-        "cameras": cameras,
-        "repeated_share": max(stretch.share for stretch in stretches.values()),
-        "frozen_s": max(stretch.longest_s for stretch in stretches.values()),
-    }
+    sighted = sum(camera.sees for camera in cameras)
+    yield {"cameras": cameras}
     for camera in cameras:
         yield from _seen(camera, sighted)
-        if camera.blank_share + camera.black_share < BLANK:
-            yield from _frozen(camera.camera, stretches[camera.camera])
+    moving = _moving(motion, len(episode))
+    seeing = {c.camera: standing(episode.images[c.camera], episode.time_s, moving) for c in cameras if c.sees}
+    if seeing:
+        longest_s, share = (max(getattr(still, name) for still in seeing.values()) for name in ("longest_s", "share"))
+        yield {"repeated_share": share, "frozen_s": longest_s}
+    for name, still in seeing.items():
+        yield from _frozen(name, still)
 
 
 def _seen(camera: CameraQuality, sighted: int) -> Iterator[Finding]:
@@ -300,14 +297,14 @@ def _seen(camera: CameraQuality, sighted: int) -> Iterator[Finding]:
         yield Finding(defect="damaged_frames", verdict="exclude", reason=reason, key=name, step=step)
     whole: Verdict = "keep" if sighted else "exclude"
     for defect, share in (("blank", camera.blank_share), ("black", camera.black_share)):
-        if share >= BLANK:
+        what = "shows one colour only" if defect == "blank" else "is black"
+        reason = f"camera {name} {what} in {share:.0%} of the frames looked at"
+        if share >= BLIND:
             advice = "train without it" if sighted else "there is no other"
-            reason = f"camera {name} is {defect} in {share:.0%} of the frames looked at; {advice}"
-            yield Finding(defect=f"{defect}_camera", verdict=whole, reason=reason, key=name, step=step)
+            yield Finding(defect=f"{defect}_camera", verdict=whole, reason=f"{reason}; {advice}", key=name, step=step)
         elif share:
-            reason = f"camera {name} is {defect} in {share:.0%} of the frames looked at"
             yield Finding(defect=f"{defect}_frames", verdict="weight", reason=reason, key=name, step=step)
-    if camera.visual_diversity < VISUAL_DIVERSITY and camera.blank_share + camera.black_share < BLANK:
+    if camera.visual_diversity < VISUAL_DIVERSITY and camera.sees:
         reason = f"camera {name} hardly changes: {camera.visual_diversity:.2g} grey levels"
         yield Finding(defect="still_camera", verdict="keep", reason=reason, key=name)
 

@@ -57,6 +57,12 @@ def frames(library: Library, episode_id: str, t: int, *, title: str = "") -> Non
     st.html(f'<div style="display:flex;gap:8px">{pictures}</div>')
 
 
+def filmstrip(library: Library, episode_id: str, camera: str, steps: Sequence[int]) -> None:
+    """Frames of one camera at several steps, side by side."""
+    pictures = "".join(_picture(library.frame(episode_id, camera, t), f"{camera} {t}") for t in steps)
+    st.html(f'<div style="display:flex;gap:4px">{pictures}</div>')
+
+
 def _picture(data: bytes, caption: str) -> str:
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -17,11 +17,13 @@ from polars.exceptions import PolarsError
 from audits.log import AuditLog
 from audits.noted import noted, open_held
 from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.quality import VERDICTS
 from episodes.record import Episode
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
 from releases.ledger import history
 
+QUALITY = "episodes/quality"
 CURVES = "values/curves"
 TRIGGERS = "triggers/curves"
 LABELS = "labels/stagnation"
@@ -68,6 +70,28 @@ class Library:
     def frame(self, episode_id: str, camera: str, t: int) -> bytes:
         """The stored (JPEG or PNG) bytes of frame `t`: nothing is decoded here."""
         return self.store.encoded(episode_id, camera, t)[0]
+
+    def quality(self, task: str) -> pl.DataFrame | None:
+        """The quality of the task's episodes, the worst first, with `session` and `data_version`; None before any."""
+        frames = []
+        for session in self.store.sessions(task):
+            table = self._table(self._directory(QUALITY, session) / "table.parquet")
+            if table is not None:
+                version = str(self.manifest(QUALITY, session).get("data_version", ""))
+                frames.append(table.with_columns(session=pl.lit(session), data_version=pl.lit(version)))
+        if not frames:
+            return None
+        grave = pl.col("verdict").replace_strict({name: place for place, name in enumerate(VERDICTS)})
+        faults = pl.col("findings").list.len()
+        return pl.concat(frames).sort(
+            grave,
+            "weight",
+            faults,
+            "tremble",
+            "episode_id",
+            descending=[True, False, True, True, False],
+            nulls_last=True,
+        )
 
     def curves(self, task: str) -> pl.DataFrame | None:
         """Value curves of the task's sessions, with `session` and `model_hash`; None before there are any."""

@@ -60,23 +60,23 @@ def curves_figure(
     if labels is not None:
         rows.append(Row("label", STRIP_PX, _label_bars(labels, selected), range=(-0.5, 0.5)))
     if source is not None:
-        rows.append(Row("source", STRIP_PX, _source_bars(source), range=(-0.5, 0.5)))
+        rows.append(Row("source", STRIP_PX, source_bars(source), range=(-0.5, 0.5)))
     shapes = _alarm_spans(triggers)
     if draft is not None:
         dotted = {"color": DRAFT, "width": 1.5, "dash": "dot"}
-        shapes += [_span(axis, *draft, faded(DRAFT, 0.12), line=dotted) for axis in ("y", "y2")]
-    figure = _figure(rows, len(curves), cursor=cursor, shapes=shapes)
+        shapes += [span(axis, *draft, faded(DRAFT, 0.12), line=dotted) for axis in ("y", "y2")]
+    figure = stacked(rows, len(curves), cursor=cursor, shapes=shapes)
     return figure if labels is None else figure.update_layout(dragmode="select")
 
 
 def signals_figure(episode: Episode, *, cursor: int) -> go.Figure:
     """What the robot felt: force, gripper, the rest of proprioception, and who acted."""
     rows = [
-        Row(title, 100, [_line(name, values, width=1.4, showlegend=False) for name, values in series.items()])
+        Row(title, 100, [line(name, values, width=1.4, showlegend=False) for name, values in series.items()])
         for title, series in _signal_panels(episode).items()
     ]
-    rows.append(Row("source", STRIP_PX, _source_bars(episode.action_source), range=(-0.5, 0.5)))
-    return _figure(rows, len(episode), cursor=cursor)
+    rows.append(Row("source", STRIP_PX, source_bars(episode.action_source), range=(-0.5, 0.5)))
+    return stacked(rows, len(episode), cursor=cursor)
 
 
 def watch_figure(
@@ -87,20 +87,20 @@ def watch_figure(
     shown = [] if curve is None else _value_traces(curve)
     rows = [Row("value", 170, [*shown, *_rescue_marks(episode.events)], range=(-0.05, 1.08))]
     if potential is not None:
-        rows.append(Row("potential", 80, [_line("potential φ", potential["phi"].to_numpy(), colour=SCORE, width=1.6)]))
+        rows.append(Row("potential", 80, [line("potential φ", potential["phi"].to_numpy(), colour=SCORE, width=1.6)]))
     panels = dict(_signal_panels(episode))
     panels["to go"] = {name: v for name, v in panels.pop("proprio", {}).items() if name.startswith("priv/")}
     for title, series in panels.items():
         if series:
-            rows.append(Row(title, 80, [_line(name, v, width=1.4, showlegend=False) for name, v in series.items()]))
-    rows.append(Row("source", STRIP_PX, _source_bars(episode.action_source), range=(-0.5, 0.5)))
+            rows.append(Row(title, 80, [line(name, v, width=1.4, showlegend=False) for name, v in series.items()]))
+    rows.append(Row("source", STRIP_PX, source_bars(episode.action_source), range=(-0.5, 0.5)))
     helped = (ActionSource.HUMAN, ActionSource.RECOVERY)
     bands = [
-        _span("y", start, stop, faded(SOURCES[source][1], 0.2))
+        span("y", start, stop, faded(SOURCES[source][1], 0.2))
         for source, start, stop in runs(episode.action_source)
         if source in helped
     ]
-    return _figure(rows, len(episode), cursor=cursor, shapes=bands)
+    return stacked(rows, len(episode), cursor=cursor, shapes=bands)
 
 
 def _rescue_marks(events: Sequence[Mapping[str, Any]]) -> list[Trace]:
@@ -129,9 +129,9 @@ def pair_figure(query: pl.DataFrame | None, goal: pl.DataFrame | None, query_t: 
             values = curve["value"].to_numpy()
             at = min(t, len(values) - 1)
             dot = {"type": "scatter", "mode": "markers", "marker": {"size": 12, "color": colour}, "showlegend": False}
-            traces += [_line(name, values, colour=colour), {**dot, "x": [at], "y": [values[at]], "hoverinfo": "skip"}]
+            traces += [line(name, values, colour=colour), {**dot, "x": [at], "y": [values[at]], "hoverinfo": "skip"}]
     length = max((len(curve) for curve in (query, goal) if curve is not None), default=1)
-    return _figure([Row("value", 180, traces, range=(-0.05, 1.08))], length)
+    return stacked([Row("value", 180, traces, range=(-0.05, 1.08))], length)
 
 
 ALARMS = {"early_trigger": 0.12, "trigger": 0.18}
@@ -148,7 +148,7 @@ class Row:
     range: tuple[float, float] | None = None
 
 
-def _figure(rows: Sequence[Row], length: int, *, cursor: int | None = None, shapes: Sequence[Trace] = ()) -> go.Figure:
+def stacked(rows: Sequence[Row], length: int, *, cursor: int | None = None, shapes: Sequence[Trace] = ()) -> go.Figure:
     """Rows over one step axis. Built as one dictionary: setting properties one by one costs ten times as much."""
     plot_px = sum(row.height_px for row in rows) + GAP_PX * (len(rows) - 1)
     traces, layout, top = [], dict(_LAYOUT), plot_px
@@ -189,7 +189,7 @@ _LAYOUT: Trace = {
 }
 
 
-def _line(name: str, values: Array, *, colour: str | None = None, width: float = 2, **more: Any) -> Trace:
+def line(name: str, values: Array, *, colour: str | None = None, width: float = 2, **more: Any) -> Trace:
     """A line that can be clicked: plotly selects markers only, so there are invisible ones."""
     unseen, paint = {"marker": {"opacity": 0}}, {"color": colour} if colour else {}
     return {
@@ -218,14 +218,14 @@ def _value_traces(curves: pl.DataFrame) -> list[Trace]:
         low, high = (curves[name].to_numpy().astype(np.float32) for name in ("value_lo", "value_hi"))
         fill = {"fill": "tonexty", "fillcolor": faded(VALUE, 0.18), "name": "spread"}
         traces += [{**edge, "y": high, "showlegend": False}, {**edge, "y": low, **fill}]
-    traces.append(_line("value V", curves["value"].to_numpy(), colour=VALUE))
+    traces.append(line("value V", curves["value"].to_numpy(), colour=VALUE))
     if "success_score" in curves.columns:
-        traces.append(_line("score W", curves["success_score"].to_numpy(), colour=SCORE))
+        traces.append(line("score W", curves["success_score"].to_numpy(), colour=SCORE))
     return traces
 
 
 def _risk_traces(curves: pl.DataFrame, triggers: pl.DataFrame | None) -> list[Trace]:
-    risk = _line("risk R", curves["risk"].to_numpy(), colour=RISK, width=1.6)
+    risk = line("risk R", curves["risk"].to_numpy(), colour=RISK, width=1.6)
     if triggers is None or triggers.is_empty():
         return [risk]
     blocks = {
@@ -239,14 +239,14 @@ def _alarm_spans(triggers: pl.DataFrame | None) -> list[Trace]:
     if triggers is None or triggers.is_empty():
         return []
     return [
-        _span("y2", start, stop, faded(TRIGGER, shade))
+        span("y2", start, stop, faded(TRIGGER, shade))
         for name, shade in ALARMS.items()
         for fired, start, stop in runs(triggers[name].to_numpy().astype(np.int8))
         if fired
     ]
 
 
-def _span(axis: str, start: int, stop: int, colour: str, **more: Any) -> Trace:
+def span(axis: str, start: int, stop: int, colour: str, **more: Any) -> Trace:
     """Steps [start, stop) as a rectangle over the whole height of a row."""
     place = {"x0": start - 0.5, "x1": stop - 0.5, "y0": 0, "y1": 1, "xref": "x", "yref": f"{axis} domain"}
     return {"type": "rect", **place, "fillcolor": colour, "line": {"width": 0}, "layer": "below", **more}
@@ -270,7 +270,7 @@ def _bars(name: str, spans: Sequence[tuple[int, int]], colour: str, **more: Any)
     }
 
 
-def _source_bars(source: Array) -> list[Trace]:
+def source_bars(source: Array) -> list[Trace]:
     spans: dict[int, list[tuple[int, int]]] = {}
     for value, start, stop in runs(source):
         spans.setdefault(value, []).append((start, stop))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from episodes.images import encode_jpeg
+from episodes.quality import Finding, Quality
 from episodes.record import ActionSource, CameraInfo, EncodedFrames, Episode, Outcome
 from episodes.store import EpisodeStore
 
@@ -28,6 +30,7 @@ def build(root: Path, *, episodes: int = 8, derived: bool = True) -> list[str]:
         _curves(root, ids)
         _labels(root, ids)
         _pairs(root, ids)
+        _quality(root, ids)
     return ids
 
 
@@ -168,6 +171,25 @@ def _labels(root: Path, ids: list[str]) -> None:
     manifest = {"asset": "labels/stagnation", "partition": TASK, "data_version": "d1"}
     (directory / "params.json").write_text('{"window": 0.3}')
     (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
+def _quality(root: Path, ids: list[str]) -> None:
+    """The first episode is fine, the second has a dead wrench, the third lost its pictures."""
+    dead = Finding(defect="dead_wrench", verdict="weight", reason="the wrench never changes", key="wrench", step=3)
+    blank = Finding(defect="blank_camera", verdict="exclude", reason="camera wrist is blank", key="wrist", step=7)
+    found = [(), (dead,), (blank,)] + [()] * len(ids)
+    rows = []
+    for episode_id, findings in zip(ids, found, strict=False):
+        quality = Quality(steps=STEPS, tremble=0.1, idle_share=0.3, findings=findings)
+        judged = {"episode_id": episode_id, "verdict": quality.verdict, "weight": quality.weight}
+        rows.append({**asdict(quality), **judged})
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    for session in EpisodeStore(root).sessions():
+        directory = root / "derived/episodes/quality" / session
+        directory.mkdir(parents=True)
+        own = table.filter(pl.col("episode_id").is_in(EpisodeStore(root).ids(session=session)))
+        own.write_parquet(directory / "table.parquet")
+        (directory / "manifest.json").write_text('{"data_version": "q1"}')
 
 
 def _pairs(root: Path, ids: list[str]) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling_app.bands import POINTS, bands_figure, by_outcome, on_common_axis
+from labeling_app.evidence import evidence_figure
 from labeling_app.figures import curves_figure, pair_figure, runs, signals_figure
 from labeling_app.labels import Label
 
@@ -37,6 +38,37 @@ def curve(number: int = 1) -> pl.DataFrame:
 def named(figure: go.Figure, name: str) -> go.Scatter:
     (found,) = [trace for trace in figure.data if trace.name == name]
     return found
+
+
+def traced(figure: go.Figure) -> list[str]:
+    return [trace.name for trace in figure.data]
+
+
+@pytest.mark.parametrize(
+    ("key", "first"),
+    [
+        ("wrench", ["fx", "fy", "fz", "tx", "ty", "tz"]),
+        ("time_s", ["time to the next step"]),
+        ("third", []),
+    ],
+)
+def test_the_evidence_is_the_array_the_finding_is_about_and_the_velocity(key: str, first: list[str]) -> None:
+    figure = evidence_figure(episode(0), key, cursor=3)
+    assert traced(figure)[: len(first) + 2] == [*first, "velocity", "smoothed"]
+
+
+def test_idle_steps_are_shaded_and_an_episode_without_motion_still_has_a_figure() -> None:
+    whole = episode(1)
+    assert whole.proprio is not None
+    still = whole.proprio.copy()
+    still[40:60] = still[40]
+    idle = [
+        shape
+        for shape in evidence_figure(replace(whole, proprio=still), "", cursor=0).layout.shapes
+        if shape.x0 == 39.5
+    ]
+    assert [(shape.type, shape.yref) for shape in idle] == [("rect", "y domain")]
+    assert traced(evidence_figure(replace(whole, proprio=None), "", cursor=0)) == ["policy", "human"]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40))

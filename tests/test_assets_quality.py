@@ -45,7 +45,7 @@ def test_each_episode_has_a_row_that_says_what_was_measured(root: Path) -> None:
     assert manifest.metadata == {"episodes": 2, "keep": 1, "weight": 1, "exclude": 0, "episodes with dead wrench": 1}
     (check,) = manifest.checks
     assert (check.passed, check.blocks) == (False, False)
-    assert "1 of 2 episodes have nothing against them; suggested are 1 to weigh less" in check.sentence
+    assert "1 of 2 episodes are fit to learn from as they are; suggested are 1 to weigh less" in check.sentence
     names = {path.name for path in (root / "derived" / KEY / "monday").iterdir()}
     assert names == {"table.parquet", "manifest.json", "tremble.png", "defects.png"}
 

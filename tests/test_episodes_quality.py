@@ -270,7 +270,7 @@ def damaged() -> dict[str, Any]:
 
 
 GREY = [np.full((16, 24, 3), 127, np.uint8)] * STEPS
-BLACK = [np.full((16, 24, 3), 2, np.uint8)] * STEPS
+BLACK = [sample_frame(t) // 64 for t in range(STEPS)]
 FROZEN = [sample_frame(min(t, 30)) for t in range(STEPS)]
 SLOW = [sample_frame(t // 3) for t in range(STEPS)]
 RESTING = np.tile([0.1, 0.2, 0.3, 0, 0, 0, 1.0], (STEPS, 1))
@@ -328,6 +328,11 @@ def test_arrays_that_are_not_there_are_not_measured() -> None:
     unmeasured = [name for name in Quality.__slots__ if getattr(found, name) is None]
     assert len(unmeasured) == 10
     assert found.findings == ()
+
+
+def test_a_camera_that_sees_nothing_does_not_stand_still() -> None:
+    found = examine(clean(**shown(wrist=clean_frames(), image_3=GREY)))
+    assert (found.repeated_share, found.frozen_s) == (0, 0)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
