@@ -114,7 +114,7 @@ def test_seed_json_keeps_what_it_has_a_place_for(tmp_path: Path) -> None:
     assert (after.end_reason, after.events, after.robot_stream) == ("unknown", (), {})
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_numbers_survive(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     floats = st.floats(allow_nan=False, allow_infinity=False, width=32)
