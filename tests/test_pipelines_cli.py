@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from audits.log import AuditLog
 from episodes.store import EpisodeStore
 from pipelines import cli
 from pipelines.cli import main
+from pipelines.commands import graph
 from releases.ledger import history
 
 DATA = Path(__file__).parent / "data"
@@ -307,6 +309,21 @@ def test_a_flipped_byte_keeps_a_release_off_the_robot(root: Path, capsys: pytest
 
 def test_without_a_champion_there_is_nothing_to_deploy(root: Path) -> None:
     assert run(root, "deploy") == 2
+
+
+@pytest.mark.parametrize("server", ["ui", "app"])
+def test_a_server_whose_port_is_taken_starts_nothing(
+    root: Path, server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(graph, "_become", lambda command, **environment: started.append(command))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert run(root, server, "--port", str(port)) == 2
+    captured = capsys.readouterr()
+    assert captured.err == f"port {port} of this machine is in use by another program; give another with --port\n"
+    assert (captured.out, started, (root / "dagster").exists()) == ("", [], False)
+    assert run(root, server, "--port", "70000") == 2
 
 
 def test_somebody_must_drive(root: Path) -> None:

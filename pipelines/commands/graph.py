@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,6 +13,7 @@ from typing import NoReturn
 
 from tyro.conf import Positional
 
+from episodes.errors import UsageError
 from pipelines.resources import ROOT_VARIABLE
 
 
@@ -42,15 +45,21 @@ class Ui:
     port: int = 3000
     """of the web server"""
 
+    @property
+    def address(self) -> str:
+        """Of the page that shows the graph; the server's root shows the runs over time."""
+        return f"http://127.0.0.1:{self.port}/asset-groups"
+
     def run(self, root: Path) -> int:
         from assets.snapshot import Snapshot
         from episodes.workspace import Workspace
         from pipelines.resources import dagster_home, dagster_instance, register_partitions
 
         workspace = Workspace.open(root)
+        _require_free(self.port)
         with dagster_instance(workspace) as instance:
             register_partitions(instance, Snapshot.take(workspace))
-        print(f"the asset graph of {root} is at http://127.0.0.1:{self.port}; Ctrl-C ends it", flush=True)
+        print(f"the asset graph of {root} is at {self.address}; Ctrl-C ends it", flush=True)
         code = Path(__file__).resolve().parents[2]  # so that it works from a checkout that is not installed
         options = ["-m", "pipelines.definitions", "-d", str(code), "-h", "127.0.0.1", "-p", str(self.port)]
         environment = {"DAGSTER_HOME": str(dagster_home(workspace)), ROOT_VARIABLE: str(root.resolve())}
@@ -68,10 +77,25 @@ class App:
         from episodes.workspace import Workspace
 
         Workspace.open(root)
+        _require_free(self.port)
         # By name: the app and the graph import nothing of each other, and here only its command line is asked for.
         command = import_module("labeling_app").command(root, self.port)
         print(f"the labeling app on {root} is at http://127.0.0.1:{self.port}; Ctrl-C ends it", flush=True)
         _become(command)
+
+
+def _require_free(port: int) -> None:
+    """Refuse a port that nothing can listen on before anything is started: Dagster goes on without its web server."""
+    if not 0 < port < 2**16:
+        raise UsageError(f"--port is {port}; a port is a number from 1 to 65535")
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = "in use by another program" if taken else f"not to be had ({error.strerror})"
+            raise UsageError(f"port {port} of this machine is {why}; give another with --port") from error
 
 
 def _become(command: list[str], **environment: str) -> NoReturn:
