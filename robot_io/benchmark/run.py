@@ -29,6 +29,7 @@ from robot_io.benchmark.hg_dagger import HgDagger
 from robot_io.benchmark.hil_serl import HilSerl
 from robot_io.benchmark.method import Method, Schedule, Start
 from robot_io.benchmark.progress import SoFar, forget_progress, load_progress, save_progress
+from robot_io.benchmark.protocol import TRACKER_M
 from robot_io.benchmark.record import CRASH, RunRecord, TrainingEpisode, read_run, versions
 from robot_io.benchmark.regrasp import HilSerlRegrasp
 from robot_io.collect import collect_session, failure_mode
@@ -79,7 +80,7 @@ def run(plan: Plan, root: Path, tell: Tell | None = None, *, matched: Path | Non
     done = read_run(root)
     if done is not None:
         return done
-    robot = make_robot(plan.task, cameras=())
+    robot = make_robot(plan.task, cameras=(), tracker_m=TRACKER_M.get(plan.task))
     workspace = Workspace.open(root, create=True)
     with writer_lock(root / ".run.lock"):
         try:

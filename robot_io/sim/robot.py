@@ -64,8 +64,16 @@ class Privileged:
 class SimRobot:
     """The simulated arm on one task; equal seeds give equal episodes, bit for bit."""
 
-    def __init__(self, task: SimTask, *, cameras: tuple[str, ...] = ("third",), image_px: int = 64) -> None:
+    def __init__(
+        self,
+        task: SimTask,
+        *,
+        cameras: tuple[str, ...] = ("third",),
+        image_px: int = 64,
+        tracker_m: float | None = None,
+    ) -> None:
         self.task = task
+        self._estimate_sd = _estimate_sd(task, tracker_m)
         self.arm = Arm(task.scene_xml(), task.limits)
         self.spec = _spec(task, cameras, image_px)
         self.max_steps = round(task.time_limit_s * FPS_HZ)
@@ -80,7 +88,7 @@ class SimRobot:
         placing, sensing = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
         self.task.reset(self.arm, placing)
         self._sensor.reset(sensing, self.arm.wrench())
-        self._bias = sensing.normal(0.0, self.task.estimate_noise)
+        self._bias = sensing.normal(0.0, self._estimate_sd)
         self._stall.reset()
         self._help.reset()
         self.steps, self._held, self._ended = 0, 0, Outcome.UNKNOWN
@@ -179,6 +187,12 @@ class SimRobot:
         if self._renderer is None:
             self._renderer = CameraRenderer(self.arm.model, self.spec.image_px)
         return self._renderer.frame(self.arm.model, self.arm.data, camera)
+
+
+def _estimate_sd(task: SimTask, tracker_m: float | None) -> Array:
+    """Of the object estimate's bias: the task's own, its lengths as `tracker_m` has them where given."""
+    sd = np.array(task.estimate_noise)
+    return sd if tracker_m is None else np.where(np.array(task.estimate_units) == "m", tracker_m, sd)
 
 
 def _spec(task: SimTask, cameras: tuple[str, ...], image_px: int) -> RobotSpec:
