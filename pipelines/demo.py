@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +26,9 @@ from episodes.errors import GateNotMet
 from episodes.workspace import Workspace, atomic_write
 from pipelines.closed_loop import ARMS, ClosedLoop
 from pipelines.materialize import materialize
+from pipelines.robots import Robots
 from pipelines.scoreboard import Scoreboard, print_scoreboard
-from pipelines.simulated import SessionJob, processes, run_sessions
+from pipelines.simulated import SessionJob, run_sessions
 
 BY = "demo"
 PROFILE = "sim"
@@ -97,7 +97,7 @@ class Demo:
     workspace: Workspace
     plan: DemoPlan
     console: Console
-    robots: Executor
+    robots: Robots
     """where the simulated robots run"""
     seconds: dict[str, float] = field(default_factory=dict)
     """stage -> seconds, of this and earlier runs"""
@@ -262,7 +262,7 @@ def run(root: Path, *, quick: bool = False, report: Path | None = None, console:
             f"{workspace.root}/settings.json is not what this demo would set, so the workspace's own settings are used"
         )
         console.print(f"{kept}; for the demo's give another --root")
-    with processes(min(2, os.cpu_count() or 1)) as robots:
+    with Robots(min(2, os.cpu_count() or 1)) as robots:
         board = Demo(workspace, plan, console, robots).run()
     print_scoreboard(board, console)
     if report is not None:

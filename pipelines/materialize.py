@@ -182,8 +182,7 @@ def _run(job: JobDefinition, instance: DagsterInstance, maker: Maker, batch: Bat
 
     first, last = batch.partitions[0], batch.partitions[-1]
     span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    pressed = _Pressed()
-    try:
+    with _pressed_is_an_interrupt():
         result = job.execute_in_process(
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             instance=instance,
@@ -194,38 +193,48 @@ def _run(job: JobDefinition, instance: DagsterInstance, maker: Maker, batch: Bat
         )
         if maker.error is not None:
             raise maker.error
-    except dg.DagsterExecutionInterruptedError:  # how Dagster says Ctrl-C
-        raise KeyboardInterrupt from None
-    finally:
-        pressed.stop()
-    if not result.success and pressed.seen:
-        raise KeyboardInterrupt
     stopped = any((stage, partition) in maker.refused for stage in batch.stages for partition in batch.partitions)
     if not result.success and not stopped:
         raise RuntimeError(f"Dagster run {result.run_id} failed outside our stages; see its log with `regrasp ui`")
 
 
+@contextmanager
+def _pressed_is_an_interrupt() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` for a Ctrl-C in the block, whatever became of the run: Dagster holds one back between
+    stages, and a run that is just ending succeeds with it."""
+    import dagster as dg
+
+    pressed = _Pressed()
+    try:
+        yield
+    except dg.DagsterExecutionInterruptedError:  # how Dagster says Ctrl-C inside a stage
+        raise KeyboardInterrupt from None
+    finally:
+        if pressed.stop():
+            raise KeyboardInterrupt
+
+
 class _Pressed:
-    """Notices a Ctrl-C whoever handles it: a run that it fails between our stages does not say that it was one."""
+    """Notices a Ctrl-C whoever handles it."""
 
     def __init__(self) -> None:
-        self.seen = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
         self._main = threading.current_thread() is threading.main_thread()
         self._before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False) if self._main else -1
 
-    def stop(self) -> None:
-        """Look whether it was pressed, and leave the signals as they were."""
+    def stop(self) -> bool:
+        """Whether it was pressed; leaves the signals as they were."""
         if self._main:
             signal.set_wakeup_fd(self._before)
         try:
-            self.seen = signal.SIGINT in os.read(self._reader, 1024)
+            return signal.SIGINT in os.read(self._reader, 1024)
         except BlockingIOError:
-            self.seen = False
-        os.close(self._reader)
-        os.close(self._writer)
+            return False
+        finally:
+            os.close(self._reader)
+            os.close(self._writer)
 
 
 def _raise_blocked(found: Survey, scope: Scope) -> None:

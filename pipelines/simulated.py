@@ -6,11 +6,10 @@ A job is plain data, so that it can cross to the process; what it names (a polic
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +18,7 @@ from episodes.record import ActionSource, Collection
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
 from pipelines.arm_episodes import read_arm
+from pipelines.robots import Robots, StopsBetweenSteps, heed_stop
 
 if TYPE_CHECKING:
     from releases.bundle import Release
@@ -62,6 +62,7 @@ class SessionJob:
 
 def run_session(job: SessionJob) -> list[EpisodeSummary]:
     """Record the episodes that the session lacks."""
+    heed_stop()
     import torch
 
     from robot_io.collect import collect_session
@@ -71,6 +72,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
     from robot_io.sim import ScriptedHuman, make_robot
 
     torch.set_num_threads(1)
+    heed_stop()  # the imports took seconds
     robot = make_robot(job.task, cameras=job.cameras, image_px=job.image_px)
     try:
         policy = load_policy(job.policy) if job.policy else None
@@ -92,7 +94,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             recovery=acting.recovery if acting else None,
             recovery_limits=RecoveryLimits(attempts=CHUNKS, min_gain=MIN_GAIN),
             collected_by={"release": job.release, "arm": job.arm} if job.release else None,
-            live=LiveWriter(job.root, job.session) if job.live else None,
+            live=StopsBetweenSteps(LiveWriter(job.root, job.session) if job.live else None),
             on_episode=partial(_count, budget) if budget else None,
             attended=job.attended,
         )
@@ -144,20 +146,15 @@ OnCount = Callable[[int, int], None]
 """told how many of all episodes are there, and how many are wanted"""
 
 
-def processes(workers: int) -> Executor:
-    """What `run_sessions` runs in. To be kept: each process takes seconds to start."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-
-
 def run_sessions(
-    jobs: Sequence[SessionJob], pool: Executor, *, on_count: OnCount | None = None
+    jobs: Sequence[SessionJob], robots: Robots, *, on_count: OnCount | None = None
 ) -> list[list[EpisodeSummary]]:
-    """All jobs, as many at a time as `pool` has processes.
+    """All jobs, as many at a time as there are `robots`.
 
     `SafetyStop` names the episode that ended a session, once all robots are done.
     """
     total = sum(len(job.seeds) for job in jobs)
-    futures = [pool.submit(run_session, job) for job in jobs]
+    futures = robots.start(run_session, jobs)
     pending = set(futures)
     while pending:
         _, pending = wait(pending, timeout=POLL_S, return_when=FIRST_EXCEPTION)

@@ -35,6 +35,7 @@ if __name__ == "__main__":
     sys.exit(main(["demo", "--quick", "--root", sys.argv[1]]))
 """
 PATIENCE_S = 120
+STOPPED = "interrupted; the same command goes on where it stopped\n"
 
 
 def regrasp(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -132,12 +133,12 @@ def test_an_interrupted_demo_goes_on_where_it_was(tmp_path: Path) -> None:
     policy = root / "derived/models/policy" / TASK / "manifest.json"
 
     told = _interrupted(script, root, when=lambda: len(list(demos.glob("[0-9a-f]*.h5"))) >= 2)
-    assert "the same command goes on where it stopped" in told
+    assert told == STOPPED
     kept = {path: path.read_bytes() for path in demos.glob("[0-9a-f]*.h5")}
     assert 2 <= len(kept) < 8
     assert not policy.exists()
 
-    _interrupted(script, root, when=policy.exists)
+    assert _interrupted(script, root, when=policy.exists) == STOPPED
     store = EpisodeStore(root)
     whole = [name for name in store.ids(session=demos.name) if store.attributes(name)["complete"]]
     assert len(whole) == 8, "what the Ctrl-C cut short is kept as incomplete, and its seed recorded again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from episodes.store import EpisodeStore
 from pipelines import cli
 from pipelines.cli import main
 from pipelines.commands import graph
+from pipelines.materialize import _pressed_is_an_interrupt
 from releases.ledger import history
 
 DATA = Path(__file__).parent / "data"
@@ -368,6 +370,17 @@ def test_an_interrupted_materialization_is_130_and_goes_on_later(
     assert not (root / "derived/episodes/validated/s1").exists()
     assert run(root, "materialize", "episodes/validated") == 0
     assert "1 made" in capsys.readouterr().out
+
+
+def test_a_ctrl_c_that_dagster_held_back_until_its_run_had_succeeded_still_counts() -> None:
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        with pytest.raises(KeyboardInterrupt), _pressed_is_an_interrupt():
+            signal.raise_signal(signal.SIGINT)
+        with _pressed_is_an_interrupt():
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_damaged_recording_is_named_and_stops_its_task_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

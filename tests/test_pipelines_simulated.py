@@ -16,9 +16,11 @@ from episodes.errors import SafetyStop
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
+from pipelines import robots as robots_module
 from pipelines import simulated
 from pipelines.cli import main
-from pipelines.simulated import SessionJob, processes, run_sessions
+from pipelines.robots import Robots
+from pipelines.simulated import SessionJob, run_session, run_sessions
 from robot_io.loop import EpisodeSummary
 
 P, R, H = (int(s) for s in (ActionSource.POLICY, ActionSource.RECOVERY, ActionSource.HUMAN))
@@ -35,7 +37,7 @@ def robots(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr("robot_io.sim.make_robot", make_robot)
     monkeypatch.setattr("robot_io.sim.ScriptedHuman", lambda robot, seed, demo: FakeTeleop(drives=range(99)))
-    monkeypatch.setattr(simulated, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1))
+    monkeypatch.setattr(robots_module, "ProcessPoolExecutor", lambda workers, **given: ThreadPoolExecutor(1))
     return made
 
 
@@ -49,7 +51,7 @@ def job(root: Path, session: str = "a", **changes: Any) -> SessionJob:
 def test_a_safety_stop_is_raised_once_the_other_robots_are_done(tmp_path: Path) -> None:
     other = job(tmp_path, "b", seeds=(5, 6))
     with pytest.raises(SafetyStop, match="session a was stopped in episode"):
-        run_sessions([job(tmp_path), other], processes(1))
+        run_sessions([job(tmp_path), other], Robots(1))
     store = EpisodeStore(tmp_path)
     assert (len(store.ids(session="a")), len(store.ids(session="b"))) == (2, 2)
 
@@ -57,10 +59,10 @@ def test_a_safety_stop_is_raised_once_the_other_robots_are_done(tmp_path: Path) 
 @pytest.mark.usefixtures("robots")
 def test_where_nobody_has_to_look_after_the_cell_the_session_goes_on(tmp_path: Path) -> None:
     jobs = [job(tmp_path, attended=False), job(tmp_path, "b", seeds=(5,), attended=False)]
-    (summaries, others) = run_sessions(jobs, processes(1))
+    (summaries, others) = run_sessions(jobs, Robots(1))
     assert [bool(summary.fault) for summary in summaries] == [False, True, False, False]
     assert [bool(summary.fault) for summary in others] == [False]
-    assert run_sessions(jobs, processes(1)) == [[], []]
+    assert run_sessions(jobs, Robots(1)) == [[], []]
 
 
 def test_collect_ends_with_6_and_one_sentence_and_the_same_command_goes_on(
@@ -99,8 +101,46 @@ def test_a_stop_before_the_first_step_is_not_tried_for_ever(
 
     monkeypatch.setattr(PressingRobot, "reset", at_once)
     with pytest.raises(SafetyStop, match="session a was stopped before the first step of an episode"):
-        run_sessions([job(tmp_path, attended=False)], processes(1))
+        run_sessions([job(tmp_path, attended=False)], Robots(1))
     assert len(robots) == 1
+
+
+class PressedAfter:
+    """The flag of robots that are stopped once it was looked at so often."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.usefixtures("robots")
+def test_stopped_robots_keep_the_begun_episode_as_incomplete_and_go_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = job(tmp_path, seeds=(0, 2))
+    with monkeypatch.context() as stopped:
+        stopped.setattr(robots_module, "_stop", PressedAfter(3))
+        with pytest.raises(KeyboardInterrupt):
+            run_session(asked)
+        with pytest.raises(KeyboardInterrupt):
+            run_session(job(tmp_path, "b"))
+    store = EpisodeStore(tmp_path)
+    ((begun),) = (store.attributes(name) for name in store.ids())
+    assert (begun["session"], begun["length"], begun["complete"], begun["end_reason"]) == ("a", 3, False, "operator")
+    assert [summary.steps for summary in run_session(asked)] == [4, 4]
+
+
+@pytest.mark.usefixtures("robots")
+def test_an_interrupt_while_they_record_stops_the_robots(tmp_path: Path) -> None:
+    def pressed(there: int, wanted: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Robots(1) as robots:
+        run_sessions([job(tmp_path)], robots, on_count=pressed)
+    assert robots._stop.is_set()
 
 
 def test_the_random_triggers_budget_goes_on_where_the_recordings_end(tmp_path: Path) -> None:
