@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from episodes.record import Array
 from models.dataset import TRAINED_SPLITS, Progress, StepData, check_alike
 from models.history import causal_median
 from models.networks import ProgressNet, seeded
+from models.processes import Processes, heed_stop
 from models.progress import TakeoverProgress, assumed_stalls, progress_targets, takeover_progress
 from models.stall import StallHead, fit_stall_head, hindsight_labels, stall_probability
 from models.value import ValueConfig, ValueModel, infer, select, value_columns
@@ -60,6 +59,7 @@ def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[st
         optimiser, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
     )
     for _ in range(config.steps):
+        heed_stop()
         draw = torch.multinomial(weights, config.batch, replacement=True, generator=generator)
         images = torch.as_tensor(_frames(successes, index[draw.numpy()], config)) if config.cameras else None
         progress = net.progress(net.latent(images, proprio[draw], config.proprio_noise))
@@ -128,8 +128,9 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterable[Fold]:
     if workers <= 1:
         yield from map(_train_and_infer, jobs)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_train_and_infer, jobs)
+    with Processes(workers) as processes:
+        for future in processes.start(_train_and_infer, jobs):
+            yield future.result()
 
 
 def _calibrate(model: ValueModel, usable: Sequence[StepData], out_of_fold: Mapping[str, Array]) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.processes import Processes
 from pipelines.arm_episodes import ArmEpisode, read_arm, trigger_rate
-from pipelines.robots import Robots
 from pipelines.simulated import Arm, OnCount, SessionJob, run_sessions
 
 ARMS: tuple[Arm, ...] = ("without", "random", "with")
@@ -52,7 +52,7 @@ class ClosedLoop:
         """The arm's episodes that are recorded, by seed."""
         return read_arm(self.root, self.session(arm))
 
-    def run(self, robots: Robots, *, on_count: OnCount | None = None) -> dict[Arm, list[ArmEpisode]]:
+    def run(self, robots: Processes, *, on_count: OnCount | None = None) -> dict[Arm, list[ArmEpisode]]:
         """All arms, what is missing of them: first the two that need no rate, then the random one."""
         for arms in (("without", "with"), ("random",)):
             rate = trigger_rate(list(self.read("with").values()))

@@ -24,9 +24,9 @@ from audits.freeze import freeze, list_freezes
 from audits.log import AuditLog
 from episodes.errors import GateNotMet
 from episodes.workspace import Workspace, atomic_write
+from models.processes import Processes
 from pipelines.closed_loop import ARMS, ClosedLoop
 from pipelines.materialize import materialize
-from pipelines.robots import Robots
 from pipelines.scoreboard import Scoreboard, print_scoreboard
 from pipelines.simulated import SessionJob, run_sessions
 
@@ -97,7 +97,7 @@ class Demo:
     workspace: Workspace
     plan: DemoPlan
     console: Console
-    robots: Robots
+    robots: Processes
     """where the simulated robots run"""
     seconds: dict[str, float] = field(default_factory=dict)
     """stage -> seconds, of this and earlier runs"""
@@ -262,7 +262,7 @@ def run(root: Path, *, quick: bool = False, report: Path | None = None, console:
             f"{workspace.root}/settings.json is not what this demo would set, so the workspace's own settings are used"
         )
         console.print(f"{kept}; for the demo's give another --root")
-    with Robots(min(2, os.cpu_count() or 1)) as robots:
+    with Processes(min(2, os.cpu_count() or 1)) as robots:
         board = Demo(workspace, plan, console, robots).run()
     print_scoreboard(board, console)
     if report is not None:

@@ -17,14 +17,14 @@ from episodes.errors import SafetyStop
 from episodes.record import ActionSource, Collection
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
+from models.processes import Processes, heed_stop
 from pipelines.arm_episodes import read_arm
-from pipelines.robots import Robots, StopsBetweenSteps, heed_stop
 
 if TYPE_CHECKING:
     from releases.bundle import Release
     from robot_io.deployment import DeployedPolicy
-    from robot_io.loop import EpisodeSummary
-    from robot_io.protocols import RobotSpec
+    from robot_io.loop import EpisodeSummary, Live
+    from robot_io.protocols import Decision, RobotSpec, Step
     from robot_io.random_trigger import RecoveryBudget
 
 Arm = Literal["without", "random", "with"]
@@ -142,12 +142,31 @@ def _count(budget: RecoveryBudget, summary: EpisodeSummary) -> None:
         budget.go_on(budget.counted_steps + taken, budget.counted_recoveries + summary.recoveries)
 
 
+@dataclass(frozen=True, slots=True)
+class StopsBetweenSteps:
+    """The loop's `Live` that ends the session where all are to stop, and hands on to whoever else watches.
+
+    The loop then keeps what was recorded of the episode as incomplete.
+    """
+
+    live: Live | None
+
+    def step(self, t: int, step: Step, decision: Decision | None) -> None:
+        if self.live is not None:
+            self.live.step(t, step, decision)
+        heed_stop()
+
+    def end(self, summary: EpisodeSummary) -> None:
+        if self.live is not None:
+            self.live.end(summary)
+
+
 OnCount = Callable[[int, int], None]
 """told how many of all episodes are there, and how many are wanted"""
 
 
 def run_sessions(
-    jobs: Sequence[SessionJob], robots: Robots, *, on_count: OnCount | None = None
+    jobs: Sequence[SessionJob], robots: Processes, *, on_count: OnCount | None = None
 ) -> list[list[EpisodeSummary]]:
     """All jobs, as many at a time as there are `robots`.
 

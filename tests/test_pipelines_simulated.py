@@ -16,10 +16,10 @@ from episodes.errors import SafetyStop
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
-from pipelines import robots as robots_module
+from models import processes
+from models.processes import Processes
 from pipelines import simulated
 from pipelines.cli import main
-from pipelines.robots import Robots
 from pipelines.simulated import SessionJob, run_session, run_sessions
 from robot_io.loop import EpisodeSummary
 
@@ -37,7 +37,7 @@ def robots(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr("robot_io.sim.make_robot", make_robot)
     monkeypatch.setattr("robot_io.sim.ScriptedHuman", lambda robot, seed, demo: FakeTeleop(drives=range(99)))
-    monkeypatch.setattr(robots_module, "ProcessPoolExecutor", lambda workers, **given: ThreadPoolExecutor(1))
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", lambda workers, **given: ThreadPoolExecutor(1))
     return made
 
 
@@ -51,7 +51,7 @@ def job(root: Path, session: str = "a", **changes: Any) -> SessionJob:
 def test_a_safety_stop_is_raised_once_the_other_robots_are_done(tmp_path: Path) -> None:
     other = job(tmp_path, "b", seeds=(5, 6))
     with pytest.raises(SafetyStop, match="session a was stopped in episode"):
-        run_sessions([job(tmp_path), other], Robots(1))
+        run_sessions([job(tmp_path), other], Processes(1))
     store = EpisodeStore(tmp_path)
     assert (len(store.ids(session="a")), len(store.ids(session="b"))) == (2, 2)
 
@@ -59,10 +59,10 @@ def test_a_safety_stop_is_raised_once_the_other_robots_are_done(tmp_path: Path) 
 @pytest.mark.usefixtures("robots")
 def test_where_nobody_has_to_look_after_the_cell_the_session_goes_on(tmp_path: Path) -> None:
     jobs = [job(tmp_path, attended=False), job(tmp_path, "b", seeds=(5,), attended=False)]
-    (summaries, others) = run_sessions(jobs, Robots(1))
+    (summaries, others) = run_sessions(jobs, Processes(1))
     assert [bool(summary.fault) for summary in summaries] == [False, True, False, False]
     assert [bool(summary.fault) for summary in others] == [False]
-    assert run_sessions(jobs, Robots(1)) == [[], []]
+    assert run_sessions(jobs, Processes(1)) == [[], []]
 
 
 def test_collect_ends_with_6_and_one_sentence_and_the_same_command_goes_on(
@@ -101,7 +101,7 @@ def test_a_stop_before_the_first_step_is_not_tried_for_ever(
 
     monkeypatch.setattr(PressingRobot, "reset", at_once)
     with pytest.raises(SafetyStop, match="session a was stopped before the first step of an episode"):
-        run_sessions([job(tmp_path, attended=False)], Robots(1))
+        run_sessions([job(tmp_path, attended=False)], Processes(1))
     assert len(robots) == 1
 
 
@@ -122,7 +122,7 @@ def test_stopped_robots_keep_the_begun_episode_as_incomplete_and_go_on_later(
 ) -> None:
     asked = job(tmp_path, seeds=(0, 2))
     with monkeypatch.context() as stopped:
-        stopped.setattr(robots_module, "_stop", PressedAfter(3))
+        stopped.setattr(processes, "_stop", PressedAfter(4))
         with pytest.raises(KeyboardInterrupt):
             run_session(asked)
         with pytest.raises(KeyboardInterrupt):
@@ -138,7 +138,7 @@ def test_an_interrupt_while_they_record_stops_the_robots(tmp_path: Path) -> None
     def pressed(there: int, wanted: int) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), Robots(1) as robots:
+    with pytest.raises(KeyboardInterrupt), Processes(1) as robots:
         run_sessions([job(tmp_path)], robots, on_count=pressed)
     assert robots._stop.is_set()
 
