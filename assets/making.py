@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +105,8 @@ class Maker:
     root: Path
     progress: Progress | None = None
     on_stage: OnStage | None = None
+    lock: Callable[[], AbstractContextManager[None]] = nullcontext
+    """held while a stage is made, where the caller does not hold the workspace already"""
     made: list[tuple[str, str, float]] = field(default_factory=list)
     """stage key, partition, seconds"""
     refused: list[tuple[Stage, str]] = field(default_factory=list)
@@ -119,7 +121,8 @@ class Maker:
         """
         self._tell(key, partition, done=False)
         try:
-            manifest = _make(Workspace.open(self.root), STAGE[key], partition, compute, self.progress)
+            with self.lock():
+                manifest = _make(Workspace.open(self.root), STAGE[key], partition, compute, self.progress)
         except BaseException as error:
             self.error = error
             raise

@@ -1,6 +1,7 @@
-"""The workspace: one directory that holds everything, and the two ways anything is written into it.
+"""The workspace: one directory that holds everything, and the ways anything is written into it.
 
-A file appears whole or not at all (`atomic_write`), and a place has one writer at a time (`writer_lock`).
+A file appears whole or not at all (`atomic_write`), a place has one writer at a time (`writer_lock`), and a command
+that must not see the half of what another one writes has the whole workspace to itself (`workspace_lock`).
 No file in a workspace holds an absolute path, so a copied or moved workspace works.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from episodes.errors import DataRefused, UsageError
 
 WORKSPACE_SCHEMA_VERSION = 1
+_WRITERS = "another command that writes (collect, deploy, import, materialize or a run of the asset graph)"
 
 _DISK_REMEDIES = {
     errno.ENOSPC: "the disk is full; free space and run the same command again",
@@ -117,14 +119,22 @@ def writer_lock(path: Path) -> Iterator[None]:
 
     The kernel drops the lock with the process, so a killed writer leaves nothing to clean up.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        _take(handle, path)
+    with _held(path, fcntl.LOCK_EX, f"process {os.getpid()}", f"{path} is being written"):
         yield
-    finally:
-        os.close(handle)
+
+
+@contextmanager
+def workspace_lock(root: Path, *, alone: str = "") -> Iterator[None]:
+    """Write in the workspace beside others that do; where `alone` says which command this is, beside nobody.
+
+    Never waits: `DataRefused` says who is there. A directory that is no workspace yet has nobody to keep out.
+    """
+    if not (root / "workspace.json").is_file():
+        yield
+        return
+    mode, holder = (fcntl.LOCK_EX, f"{alone} (process {os.getpid()})") if alone else (fcntl.LOCK_SH, _WRITERS)
+    with _held(root / ".workspace.lock", mode, holder, f"{root} is in use"):
+        yield
 
 
 @contextmanager
@@ -155,15 +165,24 @@ def _write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _take(handle: int, path: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(handle, 64, 0).decode(errors="replace").strip() or "another process"
-        raise DataRefused(f"{path} is being written by {holder}; wait until it ends, or end it") from None
+@contextmanager
+def _held(path: Path, mode: int, holder: str, used: str) -> Iterator[None]:
+    """Hold the lock file `path`, with the holder's name in it; `used` begins the sentence for those that come later."""
     with disk_errors(path):
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            there = os.pread(handle, 256, 0).decode(errors="replace").strip() or "another process"
+            raise DataRefused(f"{used} by {there}; wait until it ends, or end it") from None
+        with disk_errors(path):
+            os.pwrite(handle, holder.encode(), 0)
+            os.ftruncate(handle, len(holder.encode()))
+        yield
+    finally:
+        os.close(handle)
 
 
 def _check_marker(marker: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import dagster as dg
 
 from assets import benchmark, episodes, labels, memory, models, quality, releases, reports, triggers, values
 from assets.making import Maker
+from episodes.workspace import workspace_lock
 from pipelines.resources import workspace_root
 from pipelines.sensors import what_is_stale
 
@@ -24,4 +28,9 @@ def definitions(maker: Maker) -> dg.Definitions:
     )
 
 
-defs = definitions(Maker(workspace_root()))
+def maker_beside_others(root: Path) -> Maker:
+    """Of the UI's runs: refused where a command has the workspace to itself."""
+    return Maker(root, lock=partial(workspace_lock, root))
+
+
+defs = definitions(maker_beside_others(workspace_root()))

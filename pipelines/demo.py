@@ -23,7 +23,7 @@ from assets.settings import begin_settings
 from audits.freeze import freeze, list_freezes
 from audits.log import AuditLog
 from episodes.errors import GateNotMet
-from episodes.workspace import Workspace, atomic_write
+from episodes.workspace import Workspace, atomic_write, workspace_lock
 from models.processes import Processes
 from pipelines.closed_loop import ARMS, ClosedLoop
 from pipelines.materialize import materialize
@@ -252,18 +252,22 @@ def _half(first: int, count: int, robot: int) -> range:
     return range(first, first + half) if robot == 1 else range(first + half, first + count)
 
 
-def run(root: Path, *, quick: bool = False, report: Path | None = None, console: Console | None = None) -> None:
-    """The command: run the demo in `root`, print the table, and write it to `report` (JSON) where asked."""
-    console = console or Console()
-    workspace = Workspace.open(root, create=True)
-    plan = QUICK if quick else FULL
+def _board(workspace: Workspace, plan: DemoPlan, console: Console) -> Scoreboard:
     if not begin_settings(workspace, plan.settings):
         kept = (
             f"{workspace.root}/settings.json is not what this demo would set, so the workspace's own settings are used"
         )
         console.print(f"{kept}; for the demo's give another --root")
     with Processes(min(2, os.cpu_count() or 1)) as robots:
-        board = Demo(workspace, plan, console, robots).run()
+        return Demo(workspace, plan, console, robots).run()
+
+
+def run(root: Path, *, quick: bool = False, report: Path | None = None, console: Console | None = None) -> None:
+    """The command: run the demo in `root`, print the table, and write it to `report` (JSON) where asked."""
+    console = console or Console()
+    workspace = Workspace.open(root, create=True)
+    with workspace_lock(root, alone="`regrasp demo`"):
+        board = _board(workspace, QUICK if quick else FULL, console)
     print_scoreboard(board, console)
     if report is not None:
         atomic_write(report, json.dumps(board.json(), indent=1, allow_nan=False).encode())

@@ -14,7 +14,7 @@ import pytest
 
 from episodes.errors import DataRefused, UsageError
 from episodes.slug import check_slug, is_slug, slugify
-from episodes.workspace import Workspace, atomic_write, writer_lock
+from episodes.workspace import Workspace, atomic_write, workspace_lock, writer_lock
 
 
 def test_open_creates_once_and_reopens(tmp_path: Path) -> None:
@@ -63,6 +63,25 @@ def test_a_second_writer_is_refused_in_one_sentence(tmp_path: Path) -> None:
         pass
     with writer_lock(tmp_path / "lock"):
         pass
+
+
+def test_a_command_that_is_alone_keeps_the_writers_out_and_they_keep_it_out(tmp_path: Path) -> None:
+    root = Workspace.open(tmp_path / "w", create=True).root
+    demo = f"{root} is in use by `regrasp demo` \\(process {os.getpid()}\\); wait until it ends, or end it"
+    with workspace_lock(root, alone="`regrasp demo`"):
+        for other in ("", "`regrasp demo`"):
+            with pytest.raises(DataRefused, match=demo), workspace_lock(root, alone=other):
+                pass
+    with (
+        workspace_lock(root),
+        workspace_lock(root),
+        pytest.raises(DataRefused, match="is in use by another command that writes"),
+        workspace_lock(root, alone="`regrasp demo`"),
+    ):
+        pass
+    with workspace_lock(root, alone="`regrasp demo`"), workspace_lock(tmp_path / "none yet"):
+        pass
+    assert not (tmp_path / "none yet").exists()
 
 
 def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:

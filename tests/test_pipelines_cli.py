@@ -17,8 +17,11 @@ import pytest
 from release_parts import features_of, make_parts, make_release
 from synthetic import make_episode
 
+from assets.making import Made
 from audits.log import AuditLog
+from episodes.errors import DataRefused
 from episodes.store import EpisodeStore
+from episodes.workspace import workspace_lock
 from pipelines import cli
 from pipelines.cli import main
 from pipelines.commands import graph
@@ -326,6 +329,35 @@ def test_a_server_whose_port_is_taken_starts_nothing(
     assert captured.err == f"port {port} of this machine is in use by another program; give another with --port\n"
     assert (captured.out, started, (root / "dagster").exists()) == ("", [], False)
     assert run(root, server, "--port", "70000") == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["demo", "--quick"], ["materialize"], ["collect", "--episodes", "1"], ["import", str(DATA / "seed_json")]],
+    ids=lambda arguments: str(arguments[0]),
+)
+def test_beside_a_demo_nothing_else_is_written(
+    root: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(root.rglob("*"))
+    with workspace_lock(root, alone="`regrasp demo`"):
+        held = sorted(root.rglob("*"))
+        assert run(root, *arguments) == 3
+        assert sorted(root.rglob("*")) == held
+    assert len(held) == len(before) + 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    told = f"{root} is in use by `regrasp demo` (process {os.getpid()}); wait until it ends, or end it\n"
+    assert captured.err == told
+
+
+def test_a_run_of_the_graph_is_refused_beside_a_demo(root: Path) -> None:
+    from pipelines.definitions import maker_beside_others
+
+    maker = maker_beside_others(root)
+    with workspace_lock(root, alone="`regrasp demo`"), pytest.raises(DataRefused, match="in use by `regrasp demo`"):
+        maker.make("episodes/raw", "s1", lambda work: Made())
+    assert maker.make("episodes/raw", "s1", lambda work: Made()).asset == "episodes/raw"
 
 
 def test_somebody_must_drive(root: Path) -> None:

@@ -39,17 +39,19 @@ class Import:
 
     def run(self, root: Path) -> int:
         from episodes.formats import import_dataset
+        from episodes.workspace import workspace_lock
 
-        report = import_dataset(
-            self.source,
-            root,
-            task=self.task,
-            session=self.session,
-            mapping=self.mapping,
-            format=self.format,
-            fps=self.fps,
-            strict=self.strict,
-        )
+        with workspace_lock(root):
+            report = import_dataset(
+                self.source,
+                root,
+                task=self.task,
+                session=self.session,
+                mapping=self.mapping,
+                format=self.format,
+                fps=self.fps,
+                strict=self.strict,
+            )
         for warning in report.warnings:
             print(f"warning: {warning}")
         for refused in report.quarantined:

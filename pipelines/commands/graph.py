@@ -29,10 +29,12 @@ class Materialize:
     """leave what the named assets read as it is"""
 
     def run(self, root: Path) -> int:
-        from episodes.workspace import Workspace
+        from episodes.workspace import Workspace, workspace_lock
         from pipelines.materialize import materialize
 
-        report = materialize(Workspace.open(root), self.assets, task=self.task, only=self.only)
+        workspace = Workspace.open(root)
+        with workspace_lock(root):
+            report = materialize(workspace, self.assets, task=self.task, only=self.only)
         for key, seconds in report.seconds.items():
             print(f"  {key:24s} {seconds:7.1f} s")
         return 0

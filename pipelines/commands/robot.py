@@ -151,10 +151,11 @@ def _recorded(job: SessionJob) -> int:
     `SafetyStop` where the guard stopped the robot; it stood before anything was said.
     """
     from episodes.store import EpisodeStore
+    from episodes.workspace import workspace_lock
     from models.processes import Processes
     from pipelines.simulated import run_sessions
 
-    with _episodes_bar() as on_count, Processes(1) as robots:
+    with workspace_lock(job.root), _episodes_bar() as on_count, Processes(1) as robots:
         (summaries,) = run_sessions([job], robots, on_count=on_count)
     there = set(EpisodeStore(job.root).ids(session=job.session))
     recorded = [summary for summary in summaries if summary.episode_id in there]
