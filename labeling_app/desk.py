@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
+from urllib.parse import quote, unquote
 
 import streamlit as st
 
@@ -24,8 +25,8 @@ from episodes.errors import RegraspError
 from labeling_app.data import Library
 
 P = ParamSpec("P")
-_NOT_UNDONE = ("undo", "freeze")
-"""kinds that the undo key passes over"""
+_COOKIE = "regrasp_by"
+_NAME_CHARACTERS = 60
 
 
 def root() -> Path:
@@ -96,10 +97,11 @@ def plain(text: str) -> str:
 
 
 def adopt_link() -> None:
-    """Take task, episode and step from the address when a tab opens."""
+    """Take task, episode and step from the address when a tab opens, and the name from the browser."""
     if "linked" not in st.session_state:
         given = st.query_params
         step = given.get("t", "0")
+        st.session_state.setdefault("name", unquote(st.context.cookies.get(_COOKIE, ""))[:_NAME_CHARACTERS])
         st.session_state.update(
             linked=True,
             task=given.get("task", ""),
@@ -121,15 +123,24 @@ def sidebar() -> None:
         _login()
         tasks = library().tasks()
         if tasks:
-            chosen = st.session_state.task if st.session_state.task in tasks else tasks[0]
+            wanted = st.session_state.task
+            chosen = wanted if wanted in tasks else tasks[0]
+            if wanted and wanted != chosen:
+                st.session_state.lost = f"There is no task {wanted} in this workspace; this is {chosen}."
             st.session_state.task = st.selectbox("Task", tasks, index=tasks.index(chosen))
+        if "lost" in st.session_state:
+            st.warning(plain(st.session_state.lost))
         st.caption(f"Workspace {plain(str(root()))}")
 
 
 def _login() -> None:
     """The box goes once it has a name, so that the next key is a shortcut and no letter in it."""
+    # The browser keeps it until it is closed, for a reload and for links: the address, which is passed on, does not.
+    cookie = f"{_COOKIE}={quote(who(), safe='')}; path=/; SameSite=Strict"
+    st.html(f"<script>document.cookie = '{cookie}'</script>", unsafe_allow_javascript=True)
     if not who():
-        st.text_input("Your name", key="name-box", placeholder="on every decision", max_chars=60, on_change=_enter)
+        limit = _NAME_CHARACTERS
+        st.text_input("Your name", key="name-box", placeholder="on every decision", max_chars=limit, on_change=_enter)
         return
     st.markdown(f"Deciding as **{plain(who())}**")
     st.button("Change name", on_click=lambda: st.session_state.pop("name"))
@@ -146,15 +157,17 @@ def who() -> str:
 
 def select(episode: str, t: int) -> None:
     """Look at another step; `t` may lie outside and is moved into the episode when shown."""
+    st.session_state.pop("lost", None)
     st.session_state.update(episode=episode, t=max(t, 0))
 
 
 def chosen(ids: list[str]) -> str:
     """The selected episode if it is among `ids`, else the first."""
     if st.session_state.episode not in ids:
-        if st.session_state.episode:
-            st.session_state.trouble = f"episode {st.session_state.episode} is not in this list; showing the first"
+        lost = st.session_state.episode
         select(ids[0], 0)
+        if lost:
+            st.session_state.trouble = f"episode {lost} is not in this list; showing the first"
     return str(st.session_state.episode)
 
 
@@ -191,12 +204,12 @@ def trouble() -> None:
         st.warning(plain(reason), icon=":material/warning:")
 
 
-def undo_mine() -> Event | None:
-    """Take back this person's last standing decision and return it; None where there is none."""
+def undo_mine(*kinds: str) -> Event | None:
+    """Take back this person's last standing decision of the page's own `kinds` and return it; None where none is."""
     out, me = undone(events()), who()
-    mine = [event for event in events() if event.by == me and event.seq not in out and event.kind not in _NOT_UNDONE]
+    mine = [event for event in events() if event.by == me and event.seq not in out and event.kind in kinds]
     if not mine:
-        st.session_state.trouble = "there is no decision of yours left to undo"
+        st.session_state.trouble = "there is no decision of yours on this page left to undo"
         return None
     return mine[-1] if attempt(lambda: log().undo(mine[-1].seq, by=me)) else None
 

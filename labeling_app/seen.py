@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import Any
 
@@ -44,11 +45,13 @@ def at_step(terms: pl.DataFrame | None, episode_id: str, t: int) -> dict[str, An
 
 
 def shown(value: Any) -> str:
-    """A term's value as text that is safe in a page."""
+    """A term's value as text that is safe in a page; a dash where the rule had too little to measure it."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "<b>yes</b>" if value else "no"
     if isinstance(value, float):
+        if math.isnan(value):
+            return "–"
         return f"{value:.4g}"
     return escape(str(value))

@@ -283,6 +283,21 @@ def test_a_link_opens_the_episode_at_the_step_and_keys_move_it(server: str, root
     page.wait_for_url(f"**/episodes?task=tube_insertion&episode={episode_id}&t=51")
 
 
+def test_the_browser_keeps_the_name_for_a_reload_and_a_link_until_it_is_changed(server: str, page: Page) -> None:
+    name = "Zoë; path=/x' </script>"
+    page.goto(f"{server}/episodes")
+    expect(page.get_by_text("8 episodes")).to_be_visible()
+    login(page, name)
+    page.goto(f"{server}/trigger_labels")
+    expect(page.get_by_text(f"Deciding as {name}")).to_be_visible()
+    assert "Zo" not in page.url
+    page.get_by_role("button", name="Change name").click()
+    expect(page.get_by_label("Your name")).to_be_visible()
+    settled(page)
+    page.reload()
+    expect(page.get_by_label("Your name")).to_be_visible()
+
+
 def test_markup_in_names_and_notes_stays_text(server: str, root: Path, page: Page) -> None:
     page.goto(f"{server}/episodes")
     name = "<img src=x onerror=alert(1)> ![x](http://e.org/x.png)"

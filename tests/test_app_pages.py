@@ -276,6 +276,22 @@ def test_a_link_leads_to_the_step_and_a_bad_one_to_the_first(root: Path) -> None
     app = opened("value_curves", task="nothing", episode="../../etc", t="x")
     assert app.session_state["t"] == 0
     assert "not in this list" in texts(app)
+    assert "There is no task nothing in this workspace" in texts(app).replace("\\", "")
+
+
+def test_undo_takes_back_what_was_decided_on_this_page(root: Path) -> None:
+    press(opened("trigger_labels"), "a")
+    app = press(opened("episodes"), "z")
+    assert "no decision of yours on this page" in texts(app)
+    assert [kind for kind, _ in events(root)] == ["label.verdict"]
+    press(opened("trigger_labels"), "z")
+    assert [kind for kind, _ in events(root)] == ["label.verdict", "undo"]
+
+
+def test_modes_are_a_column_once_there_is_one(root: Path) -> None:
+    app = opened("episodes")
+    assert "failure_mode" not in app.dataframe[0].value.columns
+    assert "failure_mode" in press(press(app, "f"), "2").dataframe[0].value.columns
 
 
 def test_a_pair_is_judged_and_the_next_undecided_follows(root: Path) -> None:
@@ -304,7 +320,9 @@ def test_a_freeze_is_published_once_and_names_the_command(root: Path) -> None:
         (button,) = [each for each in app.button if each.label.startswith("Freeze ")]
         app = drawn(button.click().run())
         assert len(events(root)) == count + 1
-    assert "no name for a freeze" in texts(app)
+    assert "'Week 2' is no name for a freeze" in texts(app).replace("\\", "")
+    assert app.text_input[-1].value == "Week 2", "to be put right"
+    assert button.label == "Freeze 1 decision"
     made = latest(AuditLog(root / "audits.sqlite"), "labels")
     assert made is not None
     assert (made.name, made.count) == ("week-1", 1)

@@ -19,7 +19,7 @@ _SHOWN = 6
 _TABLE_COLUMNS = {
     "here": st.column_config.TextColumn("", width=44, help="place in the list; ▶ is what you look at"),
     "episode_id": st.column_config.TextColumn("episode", width=130),
-    "session": st.column_config.TextColumn("session", width=72),
+    "session": st.column_config.TextColumn("session", width=170),
     "success": st.column_config.TextColumn("outcome", width=64),
     "failure_mode": st.column_config.TextColumn("mode", width=60),
     "excluded": st.column_config.CheckboxColumn("out", width=32, help="excluded from training"),
@@ -79,8 +79,9 @@ def _choose(table: pl.DataFrame, ids: list[str], episode_id: str) -> None:
     rows = turned(len(ids), place)
     here = [f"▶{row + 1}" if row == place else f"{row + 1}" for row in rows]
     name = f"episode-table-{rows[0]}"  # Streamlit cannot scroll a table: another first row is a new one, at its top
+    shown = [column for column in _TABLE_COLUMNS if column != "failure_mode" or (table[column] != "").any()]
     st.dataframe(
-        table[rows].with_columns(here=pl.Series(here)).select(list(_TABLE_COLUMNS)),
+        table[rows].with_columns(here=pl.Series(here)).select(shown),
         column_config=_TABLE_COLUMNS,
         hide_index=True,
         height=248,
@@ -155,6 +156,6 @@ def _picked(table: str, ids: list[str]) -> None:
 
 
 def _undo() -> None:
-    event = desk.undo_mine()
-    if event is not None and event.kind.startswith("episode."):
+    event = desk.undo_mine("episode.outcome", "episode.failure_mode", "episode.exclude", "episode.note")
+    if event is not None:
         desk.select(event.item, 0)

@@ -108,7 +108,7 @@ def _choose(table: pl.DataFrame, rows: Sequence[Mapping[str, Any]], episode_id: 
         following = rows[(place + 1) % len(rows)]
         desk.key("Next", "j", _look, following, deciding=False, disabled=place + 1 == len(ids))
     with undo:
-        desk.key("Undo mine", "z", desk.undo_mine)
+        desk.key("Undo mine", "z", desk.undo_mine, "episode.exclude", "episode.weight")
     if whole.button("Open the episode", key="open", width="stretch", help="the same step on the page Episodes"):
         st.switch_page(st.Page(episodes.page, url_path="episodes"))
 

@@ -113,4 +113,4 @@ def _verdict(pair: dict[str, Any], verdict: str, place: int, verdicts: list[str]
 
 
 def _undo() -> None:
-    desk.undo_mine()
+    desk.undo_mine("pair.verdict")

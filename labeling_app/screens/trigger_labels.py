@@ -192,7 +192,7 @@ def _sentence(view: View) -> str:
     draft = st.session_state.get("draft")
     pending = f" · draft {draft[0]} to {draft[1] - 1}, not saved" if draft else ""
     if view.label is None:
-        return f"No label in this episode. Drag over the curve or press N to add one{pending}."
+        return f"No label in this episode. N adds one at the cursor, or where you dragged over the curve{pending}."
     label = view.label
     verdict = VERDICTS[label.verdict][0]
     beyond = " · ends after the episode" if label.stop > view.length else ""
@@ -274,8 +274,8 @@ def _add(view: View) -> None:
 
 
 def _undo() -> None:
-    event = desk.undo_mine()
-    if event is not None and event.kind.startswith("label."):
+    event = desk.undo_mine("label.verdict", "label.edit", "label.create")
+    if event is not None:
         episode_id, _, interval = event.item.partition(":")
         st.session_state.label = event.item
         desk.select(episode_id, int(interval.split("-")[0]))
