@@ -28,6 +28,8 @@ ARM_NAMES: Mapping[Arm, str] = {
 OUTSIDE = "successes_alarmed_outside_labels"
 SAME_BUDGET = 0.1
 """relative difference of recovery rates up to which the control counts as having the same budget"""
+FIGURE_WIDTH, ARM_WIDTH = 22, 17
+"""characters that a figure needs, in one line of the first table and in two of the second; 80 columns hold both"""
 TRIGGER = ("precision", "recall", "failures_flagged", "successes_alarmed", OUTSIDE, "balanced_accuracy", "delay_s")
 STEPS_AND_FAILURES = {
     "precision": "precision, steps in a stall",
@@ -200,8 +202,9 @@ def unequal_budgets(scores: TaskScores) -> str:
 
 def _offline_table(scores: TaskScores) -> Table:
     table = Table(title=f"{scores.task}: value and trigger on episodes they did not train on", title_justify="left")
-    for column in ("", "held out (validation and test)", "out of fold"):
-        table.add_column(column)
+    table.add_column()
+    for column in ("held out: validation and test", "out of fold"):
+        table.add_column(column, min_width=FIGURE_WIDTH)
     for (title, part), names in ROWS.items():
         table.add_section()
         table.add_row(f"[bold]{title.format(**scores.trigger)}")
@@ -214,11 +217,12 @@ def _offline_table(scores: TaskScores) -> Table:
 def _loop_table(scores: TaskScores) -> Table:
     n = len(scores.episodes["with"])
     table = Table(title=f"{scores.task}: closed loop, {n} paired episodes an arm", title_justify="left")
-    for column in ("", *(ARM_NAMES[arm] for arm in ARMS)):
-        table.add_column(column)
+    table.add_column(max_width=ARM_WIDTH - 1)
+    for arm in ARMS:
+        table.add_column(ARM_NAMES[arm], min_width=ARM_WIDTH)
     for field_ in fields(scores.arms["with"]):
         name = field_.name.replace("_", " ")
-        table.add_row(name, *(_cell(getattr(scores.arms[arm], field_.name).json()) for arm in ARMS))
+        table.add_row(name, *(_cell(getattr(scores.arms[arm], field_.name).json(), "\n") for arm in ARMS))
     told = {arm: scores.arm_json(arm) for arm in ARMS}
     table.add_row("recoveries, that reached a better value", *(_recoveries(told[arm]) for arm in ARMS))
     table.add_row("takeovers, why", *(_counts(told[arm]["takeover_reasons"]) for arm in ARMS))
@@ -228,11 +232,18 @@ def _loop_table(scores: TaskScores) -> Table:
     return table
 
 
-def _cell(measured: Mapping[str, Any]) -> str:
+def _cell(measured: Mapping[str, Any], fold: str = " ") -> str:
+    """`.83 [.55, .95] n 12`, with `fold` before the interval; as wide as a column of an 80-column terminal has room."""
     if measured["value"] is None:
-        return f"undefined (n {measured['n']})"
-    interval = "" if measured["lo"] is None else f" [{measured['lo']:.3g}, {measured['hi']:.3g}]"
-    return f"{measured['value']:.3g}{interval} n {measured['n']}"
+        return f"undefined{fold}n {measured['n']}"
+    interval = "" if measured["lo"] is None else f"[{_short(measured['lo'])}, {_short(measured['hi'])}] "
+    return f"{measured['value']:.3g}{fold}{interval}n {measured['n']}"
+
+
+def _short(bound: float) -> str:
+    """The end of an interval in few characters: `.05`, `4.33`, `15.6`, `137`."""
+    text = f"{bound:.{2 if abs(bound) < 9.995 else 1 if abs(bound) < 99.95 else 0}f}"
+    return text.replace("0.", ".", 1) if abs(bound) < 0.995 else text
 
 
 def _recoveries(told: Mapping[str, Any]) -> str:

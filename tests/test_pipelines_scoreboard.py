@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,20 +148,34 @@ def test_what_is_undefined_is_null_and_the_table_says_so() -> None:
     assert told["closed_loop"]["with"]["n"] == 0
     console = Console(record=True, width=200)
     print_scoreboard(empty, console)
-    assert "undefined (n 5)" in console.export_text()
+    assert "undefined n 5" in console.export_text()
 
 
 def test_the_table_prints_each_figure_with_interval_and_n() -> None:
     console = Console(record=True, width=200)
     print_scoreboard(board(), console)
     text = console.export_text()
-    assert "0.9 [0.9, 0.9] n 5" in text
+    assert "0.9 [.90, .90] n 5" in text
     assert "closed loop, 2 paired episodes an arm" in text
     assert "3, 67%" in text
     assert "memory items" in text
-    assert "failure modes, by the simulator" in text
+    assert "by the simulator" in text
     assert "jam 1" in text
     assert "64 s in all" in text
+
+
+@pytest.mark.parametrize("value", [0.953, -0.0171, 12.34, None])
+def test_eighty_columns_break_no_figure(value: float | None) -> None:
+    wide = dict.fromkeys(offline(0.9)["early_trigger"], figure(value, 12_345))
+    parts = {"held_out": {**offline(value), "early_trigger": wide}, "out_of_fold": offline(value)}
+    long = {arm: [row(137, source=np.array([0] * 4862 + [2] * 137, np.uint8))] * 2 for arm in ARMS}
+    made = Scoreboard(tasks=[replace(scores(episodes=long), offline=parts)], seconds={})
+    console = Console(record=True, width=80)
+    print_scoreboard(made, console)
+    cells = [cell.strip() for line in console.export_text().splitlines() for cell in line.split("│")[2:-1]]
+    figures = [cell for cell in cells if "[" in cell or "]" in cell or "n 12345" in cell or "n 9998" in cell]
+    assert len(figures) > 10
+    assert [cell for cell in figures if not re.search(r"(\[\S+, \S+\]|undefined) n \d+$", cell)] == []
 
 
 def recovering(steps: int, recoveries: int) -> ArmEpisode:
