@@ -28,8 +28,8 @@ ARM_NAMES: Mapping[Arm, str] = {
 OUTSIDE = "successes_alarmed_outside_labels"
 SAME_BUDGET = 0.1
 """relative difference of recovery rates up to which the control counts as having the same budget"""
-FIGURE_WIDTH, ARM_WIDTH = 22, 17
-"""characters that a figure needs, in one line of the first table and in two of the second; 80 columns hold both"""
+ARM_WIDTH = 17
+"""characters that a figure of an arm needs in two lines; three of them and their names fit into 80 columns"""
 TRIGGER = ("precision", "recall", "failures_flagged", "successes_alarmed", OUTSIDE, "balanced_accuracy", "delay_s")
 STEPS_AND_FAILURES = {
     "precision": "precision, steps in a stall",
@@ -203,8 +203,8 @@ def unequal_budgets(scores: TaskScores) -> str:
 def _offline_table(scores: TaskScores) -> Table:
     table = Table(title=f"{scores.task}: value and trigger on episodes they did not train on", title_justify="left")
     table.add_column()
-    for column in ("held out: validation and test", "out of fold"):
-        table.add_column(column, min_width=FIGURE_WIDTH)
+    for column in ("held out:\nvalidation and test", "out of fold"):
+        table.add_column(column, no_wrap=True)
     for (title, part), names in ROWS.items():
         table.add_section()
         table.add_row(f"[bold]{title.format(**scores.trigger)}")
