@@ -83,7 +83,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             deployed = deployed.at_random(budget)
         acting = deployed if job.arm != "without" else None
         return collect_session(
-            Workspace.open(job.root),
+            Workspace.open(job.root, create=True),  # not before robot and models are known to be right
             job.session,
             robot,
             job.seeds,

@@ -95,10 +95,18 @@ def test_what_is_not_kept_is_named(tmp_path: Path) -> None:
     assert "not kept: joint_torque of the steps" in report.warnings
 
 
+def test_a_task_that_the_file_does_not_name_is_said_at_the_import(tmp_path: Path) -> None:
+    source = edited(tmp_path, task=None)
+    (refused,) = import_dataset(source, tmp_path / "w").quarantined
+    assert (refused.key, refused.remedy) == ("task", "say it with --task")
+    (imported,) = import_dataset(source, tmp_path / "w", task="tube").imported
+    assert EpisodeStore(tmp_path / "w").read(imported).task == "tube"
+
+
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"task": None}, "task"),
+        ({"task": 7}, "task"),
         ({"steps": []}, "steps"),
         ({"steps": with_step(3, action="up")}, "steps.3.action"),
         ({"steps": with_step(3, action=None)}, "steps.3.action"),

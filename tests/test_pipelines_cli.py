@@ -360,6 +360,29 @@ def test_a_run_of_the_graph_is_refused_beside_a_demo(root: Path) -> None:
     assert maker.make("episodes/raw", "s1", lambda work: Made()).asset == "episodes/raw"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [["--task", "tubee"], ["--session", "A b"], ["--cameras", "roof"], ["--policy", "."]],
+    ids=lambda w: str(w[0]),
+)
+def test_a_refused_collect_leaves_no_workspace(
+    tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "new", "collect", "--episodes", "1", *wrong) != 0
+    assert capsys.readouterr().err.strip().splitlines() != []
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_task_that_is_none_is_not_deployed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, "deploy", "--task", "tubee") == 2
+    assert "there is no task 'tubee'; choose one of " in capsys.readouterr().err
+
+
+def test_a_freeze_of_nothing_says_so(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, "audit", "freeze", "labels", "empty") == 0
+    assert "nothing is decided about labels" in capsys.readouterr().out
+
+
 def test_somebody_must_drive(root: Path) -> None:
     assert run(root, "collect", "--teleop", "none") == 2
 

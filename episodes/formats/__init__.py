@@ -110,6 +110,10 @@ class _Import:
     def _take(self, name: str, episode: Episode) -> None:
         """Check one episode, give it its task and session, and store it."""
         episode = _declare(episode, self.mapping, self.task)
+        if not episode.task:
+            file = episode.source_uri.partition("#")[0]
+            what, remedy = "the file names no task", "say it with --task"
+            raise EpisodeFormatError(what, file=file, episode=name, key="task", remedy=remedy)
         for defect in validate(episode):
             if defect.severity == "error":
                 raise _refusal(defect, name, episode)

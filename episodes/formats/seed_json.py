@@ -58,7 +58,8 @@ class SeedEpisode(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="allow", strict=True)
 
-    task: str
+    task: str | None = None
+    """may be said at the import instead"""
     instruction: str = ""
     success: bool | None = None
     fps: pydantic.PositiveFloat | None = None
@@ -95,15 +96,16 @@ class SeedJson:
         return self._episode(name, seed, clock, sha256(data).hexdigest())
 
     def _episode(self, name: str, seed: SeedEpisode, clock: Clock, digest: str) -> Episode:
+        task = "" if seed.task is None else slugify(seed.task)
         flags = self._column(name, seed, "human_intervene")
         unknown = np.full(len(seed.steps), ActionSource.UNKNOWN, np.uint8)
         source = unknown if flags is None else sources_from_flags(flags)
         counts = np.array([step.t for step in seed.steps], float)
         images = self._images(name, seed)
         return Episode(
-            task=slugify(seed.task),
+            task=task,
             instruction=seed.instruction,
-            session=slugify(seed.task),
+            session=task,
             time_s=(counts - counts[0]) / clock.fps,
             time_derivation=clock.derivation,
             fps=clock.fps,

@@ -116,6 +116,8 @@ class Freeze:
         log = _log(root) or AuditLog(Workspace.open(root).audits)
         made = freeze(log, self.kind, self.name, by=self.by)
         print(f"freeze {made.name} of {made.kind}: {made.count} decisions, {made.hash[:16]}; next: regrasp materialize")
+        if not made.count:
+            print(f"nothing is decided about {made.kind}, so training goes on as without a freeze; the name is used up")
         return 0
 
 

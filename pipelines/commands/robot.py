@@ -56,15 +56,17 @@ class Collect:
     """of the first episode"""
 
     def run(self, root: Path) -> int:
-        from episodes.workspace import Workspace
+        from episodes.slug import check_slug
         from pipelines.simulated import SessionJob
 
         _check_count(self.episodes)
+        _check_task(self.task)
+        if self.session is not None:
+            check_slug("session", self.session)
         if self.policy == "none" and self.teleop == "none":
             raise UsageError("nobody drives; give --policy DIR or --teleop scripted")
         if self.policy != "none" and not Path(self.policy).is_dir():
             raise UsageError(f"there is no policy at {self.policy}; give the directory that models/policy was made in")
-        Workspace.open(root, create=True)
         alone = self.policy == "none"
         kind: Literal["demo", "rollout", "takeover"]
         kind = "demo" if alone else "rollout" if self.teleop == "none" else "takeover"
@@ -105,6 +107,7 @@ class Deploy:
         from releases import gates
 
         _check_count(self.episodes)
+        _check_task(self.task)
         release = _verified(root, self.task, self.robot, self.release)
         robot = spec_for(release, self.task)
         gates.require(gates.check(release, robot))
@@ -128,6 +131,13 @@ class Deploy:
 def _check_count(episodes: int) -> None:
     if episodes < 1:
         raise UsageError(f"--episodes is {episodes}; a session holds one or more")
+
+
+def _check_task(task: str) -> None:
+    from robot_io.sim import TASKS
+
+    if task not in TASKS:
+        raise UsageError(f"there is no task {task!r}; choose one of {', '.join(sorted(TASKS))}")
 
 
 def _verified(root: Path, task: str, profile: str, version: str | None) -> Release:
