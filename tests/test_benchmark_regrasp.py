@@ -196,7 +196,7 @@ def test_random_spends_what_its_match_spent_and_resumes(whole: RunRecord, root: 
         run(plan("random"), tmp_path / "unmatched")
     one = run(plan("random"), tmp_path / "one", matched=root)
     rates = recovery_rates(whole)
-    for rate, (first, stop) in zip(rates, bounds(one), strict=True):
+    for rate, (first, stop) in zip(rates, bounds(one), strict=False):  # its last episode may begin before a round more
         rows = [row for row in one.training if first <= row.first_step < stop]
         asked = sum(row.policy_steps + row.recoveries for row in rows)
         assert sum(row.recoveries for row in rows) <= asked * rate + 1
