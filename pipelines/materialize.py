@@ -6,6 +6,7 @@ stops what reads the stage, not the other tasks; when all is done that can be do
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -150,6 +151,8 @@ def _make_all(workspace: Workspace, scope: Scope, report: Report, total: int, *,
     """Pass by pass: what one pass made is there when the next one looks at what is stale."""
     from pipelines.definitions import definitions
 
+    # It logs with its traceback what ends the closing of a connection of Dagster's, and that may be a Ctrl-C.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     with _bars(total, show_progress) as bars, dagster_instance(workspace) as instance:
         maker = Maker(workspace.root, progress=bars.inner, on_stage=bars.stage)
         job = definitions(maker).resolve_implicit_global_asset_job_def()
