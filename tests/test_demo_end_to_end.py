@@ -25,6 +25,7 @@ from releases.ledger import champion, require_promoted
 TASK = "tube_insertion"
 ROBOSUITE = REPOSITORY / "tests/data/robosuite_lift_hdf5/demo.hdf5"
 TINY = """
+import signal
 import sys
 from dataclasses import replace
 from pipelines import demo
@@ -32,6 +33,7 @@ from pipelines.cli import main
 settings = demo.QUICK.settings | {"policy": {"steps": 20}}
 demo.QUICK = replace(demo.QUICK, demonstrations={"tube_insertion": 8}, rollouts=40, takeovers=10, settings=settings)
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests in the background ignores it
     sys.exit(main(["demo", "--quick", "--root", sys.argv[1]]))
 """
 PATIENCE_S = 120
