@@ -7,7 +7,7 @@ report says so. The same dataset imported twice adds nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -26,8 +26,6 @@ from episodes.validation import Defect, validate
 if TYPE_CHECKING:
     from episodes.formats.source import ImportMapping, Source
 
-FORMATS = ("lerobot_v3", "robomimic_hdf5", "robosuite_hdf5", "seed_json")
-"""in the order in which they are tried"""
 _LFS = b"version https://git-lfs"
 
 
@@ -59,7 +57,7 @@ def import_dataset(
 ) -> ImportReport:
     """Import the dataset at `source` into the workspace at `root`, one session per task.
 
-    `format` is one of `FORMATS`, detected by default. `fps` overrides the step rate; `mapping` (a dict or JSON file,
+    `format` is one of `readers()`, detected by default. `fps` overrides the step rate; `mapping` (a dict, TOML or JSON file,
     see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by default the name of
     the dataset or environment. `allow_pickle` is for pickle formats; no reader here opens one yet. With `strict` the
     first bad episode raises; otherwise it is quarantined. Raises `EpisodeFormatError` where the dataset as a whole
@@ -154,6 +152,8 @@ class _Import:
 def _declare(episode: Episode, mapping: ImportMapping, task: str | None) -> Episode:
     """What the person says, laid over what the file says."""
     said = mapping.model_dump(include={"instruction", "robot", "collection", "action_space"}) | {"task": task}
+    if mapping.success is not None:
+        said |= {"success": Outcome(mapping.success), "success_derivation": "import mapping"}
     if mapping.action_source is not None:
         code = ActionSource[mapping.action_source.upper()]
         said["action_source"] = np.full(len(episode), code, np.uint8)
@@ -174,11 +174,21 @@ def _default_session(path: Path, task: str) -> str:
     return base if base == task else f"{base[: 127 - len(task)]}-{task}"[:128]
 
 
-def _detect(path: Path) -> str:
+def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportMapping, float | None], Source]]]:
+    """Each format's detector and reader, in the order in which they are tried."""
     from episodes.formats import lerobot_v3, robomimic_hdf5, robosuite_hdf5, seed_json
 
-    for name, module in zip(FORMATS, (lerobot_v3, robomimic_hdf5, robosuite_hdf5, seed_json), strict=True):
-        if module.detect(path):
+    return {
+        "lerobot_v3": (lerobot_v3.detect, lerobot_v3.LeRobotV3),
+        "robomimic_hdf5": (robomimic_hdf5.detect, robomimic_hdf5.RobomimicHdf5),
+        "robosuite_hdf5": (robosuite_hdf5.detect, robosuite_hdf5.RobosuiteHdf5),
+        "seed_json": (seed_json.detect, seed_json.SeedJson),
+    }
+
+
+def _detect(path: Path) -> str:
+    for name, (detect, _) in readers().items():
+        if detect(path):
             return name
     raise _unknown_format(path)
 
@@ -189,7 +199,7 @@ def _unknown_format(path: Path) -> EpisodeFormatError:
 
     what, remedy = (
         "no format is recognised",
-        f"give a dataset of one of {', '.join(FORMATS)}, or force one with --format",
+        f"give a dataset of one of {', '.join(readers())}, or force one with --format",
     )
     if path.suffix in (".pkl", ".pickle"):
         what, remedy = "a pickle can run code when it is opened, so none is read", "convert it to HDF5 first"
@@ -199,13 +209,7 @@ def _unknown_format(path: Path) -> EpisodeFormatError:
 
 
 def _open(path: Path, format: str, mapping: ImportMapping, fps: float | None) -> Source:
-    from episodes.formats.lerobot_v3 import LeRobotV3
-    from episodes.formats.robomimic_hdf5 import RobomimicHdf5
-    from episodes.formats.robosuite_hdf5 import RobosuiteHdf5
-    from episodes.formats.seed_json import SeedJson
-
-    readers: dict[str, Any] = dict(zip(FORMATS, (LeRobotV3, RobomimicHdf5, RobosuiteHdf5, SeedJson), strict=True))
-    if format not in readers:
-        raise UsageError(f"there is no format {format!r}; the formats are {', '.join(FORMATS)}")
-    opened: Source = readers[format](path, mapping, fps)
-    return opened
+    known = readers()
+    if format not in known:
+        raise UsageError(f"there is no format {format!r}; the formats are {', '.join(known)}")
+    return known[format][1](path, mapping, fps)

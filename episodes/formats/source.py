@@ -7,15 +7,17 @@ stops nothing and memory holds one episode.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pydantic
 
 from episodes.errors import DataRefused, EpisodeFormatError, UsageError
+from episodes.formats.mapping import FieldMapping, TableMapping, Target
 from episodes.images import inspect
 from episodes.record import ActionSource, Array, CameraInfo, Collection, EncodedFrames, Episode, TimeDerivation
 
@@ -25,7 +27,7 @@ MEND = "mend the source, or import without this episode"
 class Source(Protocol):
     """An opened dataset. `read` raises `EpisodeFormatError` for an episode that is not what the format says."""
 
-    names: Sequence[str]
+    names: list[str]
     """the episodes, in the order of the source"""
     warnings: list[str]
     """what a person should know of the whole dataset; complete once all episodes were read"""
@@ -48,6 +50,16 @@ class ImportMapping(pydantic.BaseModel):
     """names, units, frame, limits"""
     cameras: dict[str, str] = {}
     """camera of the source -> name here"""
+    success: Literal["success", "failure", "unknown"] | None = None
+    """how every episode ended"""
+    fields: dict[Target, FieldMapping] = {}
+    """field of the record -> where it stands in the source"""
+    table: TableMapping = TableMapping()
+    """how a text table is written"""
+    steps: str | None = None
+    """the topic of a ROS bag whose messages are the steps"""
+    joints: tuple[str, ...] = ()
+    """which joints of a ROS bag's joint states are the proprioception, in this order"""
 
     @pydantic.field_validator("action_source")
     @classmethod
@@ -88,13 +100,18 @@ def check_fps(fps: float | None) -> float | None:
 
 
 def read_mapping(mapping: Mapping[str, Any] | str | Path | None) -> ImportMapping:
-    """The mapping from a dict, a JSON file, or nothing; `UsageError` names the entry that cannot be right."""
+    """The mapping from a dict, a TOML or JSON file, or nothing; `UsageError` names the entry that cannot be right."""
     try:
         if isinstance(mapping, (str, Path)):
-            return ImportMapping.model_validate_json(Path(mapping).read_bytes())
+            data = Path(mapping).read_bytes()
+            if Path(mapping).suffix == ".toml":
+                return ImportMapping.model_validate(tomllib.loads(data.decode()))
+            return ImportMapping.model_validate_json(data)
         return ImportMapping.model_validate(dict(mapping or {}))
     except OSError as error:
         raise UsageError(f"the mapping {mapping} cannot be read ({error.strerror}); check its path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"the mapping {mapping} is no TOML ({error}); mend it there") from error
     except pydantic.ValidationError as error:
         key, message = first_error(error)
         known = ", ".join(ImportMapping.model_fields)
