@@ -57,8 +57,8 @@ def import_dataset(
 ) -> ImportReport:
     """Import the dataset at `source` into the workspace at `root`, one session per task.
 
-    `format` is one of `readers()`, detected by default. `fps` overrides the step rate; `mapping` (a dict, TOML or JSON file,
-    see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by default the name of
+    `format` is one of `readers()`, detected by default. `fps` overrides the step rate; `mapping` (a dict, TOML or JSON
+    file, see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by default the name of
     the dataset or environment. `allow_pickle` is for pickle formats; no reader here opens one yet. With `strict` the
     first bad episode raises; otherwise it is quarantined. Raises `EpisodeFormatError` where the dataset as a whole
     cannot be read, `UsageError` for wrong arguments, `DataRefused` for a full disk or a busy session.
