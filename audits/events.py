@@ -49,6 +49,19 @@ class Event:
 _BODY_FIELDS = tuple(field.name for field in fields(Event) if field.name != "hash")
 
 
+def draft_of(
+    kind: str,
+    item: str,
+    *,
+    by: str,
+    value: Mapping[str, Any],
+    shown: Mapping[str, Any] | None = None,
+    seconds: float = 0.0,
+) -> Event:
+    """A decision before the log gave it its place, time and hash."""
+    return Event(seq=0, kind=kind, item=item, by=by, at="", seconds=seconds, value=value, shown=shown or {})
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of a value; raises `DataRefused` for what JSON cannot hold (NaN, bytes, objects)."""
     try:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from dataclasses import asdict, dataclass
 
-from audits.events import Event, canonical
+from audits.events import Event, canonical, draft_of
 from audits.log import AuditLog
 from audits.state import AuditState, Decisions, fold
 from episodes.errors import IntegrityError, UsageError
@@ -56,8 +56,7 @@ def freeze(log: AuditLog, kind: str, name: str, *, by: str) -> Freeze:
         count=len(decisions),
         decisions=decisions,
     )
-    draft = Event(seq=0, kind="freeze", item=f"{kind}:{name}", by=by, at="", seconds=0.0, value=asdict(made), shown={})
-    log.append_once(draft)
+    log.append_once(draft_of("freeze", f"{kind}:{name}", by=by, value=asdict(made)))
     return made
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from audits.events import ROOT_HASH, Event, chain, parse
+from audits.events import ROOT_HASH, Event, chain, draft_of, parse
 from audits.kinds import check
 from episodes.errors import DataRefused, IntegrityError, RegraspError, UsageError
 
@@ -74,35 +74,41 @@ class AuditLog:
         With `unchanged_since` (the log's last seq when the item was shown) the decision is refused with `DataRefused`
         if anything was decided about the item since: a stale screen never overwrites in silence.
         """
-        check(kind, item, value)
-        draft = Event(seq=0, kind=kind, item=item, by=by, at="", seconds=seconds, value=value, shown=shown)
+        draft = draft_of(kind, item, by=by, value=value, shown=shown, seconds=seconds)
+        return self.append_all([draft], unchanged_since=unchanged_since)[0]
 
-        def make(connection: Connection) -> Event:
+    def append_all(self, drafts: Sequence[Event], *, unchanged_since: int | None = None) -> list[Event]:
+        """Write many decisions as `append` does one: all of them, in this order, or none."""
+        for draft in drafts:
+            check(draft.kind, draft.item, draft.value)
+        items = {draft.item for draft in drafts}
+
+        def make(connection: Connection) -> Sequence[Event]:
             if unchanged_since is not None:
-                _refuse_if_changed(_read(connection, after=unchanged_since), item)
-            return draft
+                _refuse_if_changed(_read(connection, after=unchanged_since), items)
+            return drafts
 
         return self._write(make)
 
     def undo(self, seq: int, *, by: str) -> Event:
         """Take back event `seq`, which may itself be an undo, by a compensating event about the same item."""
 
-        def make(connection: Connection) -> Event:
+        def make(connection: Connection) -> Sequence[Event]:
             target = _undoable(list(_read(connection)), seq)
-            return Event(seq=0, kind="undo", item=target.item, by=by, at="", seconds=0.0, value={"seq": seq}, shown={})
+            return [draft_of("undo", target.item, by=by, value={"seq": seq})]
 
-        return self._write(make)
+        return self._write(make)[0]
 
     def append_once(self, draft: Event) -> Event:
         """Write `draft` unless an event of its kind and item exists; for freezes, whose names are used once."""
 
-        def make(connection: Connection) -> Event:
+        def make(connection: Connection) -> Sequence[Event]:
             for event in _read(connection):
                 if (event.kind, event.item) == (draft.kind, draft.item):
                     raise DataRefused(f"{draft.kind} {draft.item} exists since {event.at}; choose another name")
-            return draft
+            return [draft]
 
-        return self._write(make)
+        return self._write(make)[0]
 
     def events(self, kind: str | None = None, item: str | None = None, *, after: int = 0) -> list[Event]:
         """The events with seq > `after`, in order, of one kind or about one item if asked."""
@@ -150,14 +156,18 @@ class AuditLog:
         """Give back the database connections."""
         self._engine.dispose()
 
-    def _write(self, make: Callable[[Connection], Event]) -> Event:
+    def _write(self, make: Callable[[Connection], Sequence[Event]]) -> list[Event]:
+        written: list[Event] = []
         with self._explained(), _writing(self._engine) as connection:
-            seq, previous = _head(connection)
-            event = replace(make(connection), seq=seq + 1, at=datetime.now(UTC).isoformat(timespec="milliseconds"))
-            event = replace(event, by=_person(event.by))
-            event = replace(event, hash=chain(previous, event.body))
-            connection.execute(_TABLE.insert().values(seq=event.seq, body=event.body, hash=event.hash))
-        return event
+            last, previous = _head(connection)
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            for seq, draft in enumerate(make(connection), start=last + 1):
+                event = replace(draft, seq=seq, at=at, by=_person(draft.by))
+                event = replace(event, hash=chain(previous, event.body))
+                connection.execute(_TABLE.insert().values(seq=event.seq, body=event.body, hash=event.hash))
+                written.append(event)
+                previous = event.hash
+        return written
 
     def _open(self, *, create: bool) -> None:
         if self._path is None:
@@ -250,10 +260,12 @@ def _verify_row(expected: int, previous: str, seq: int, body: str, digest: str) 
         raise IntegrityError(f"event {seq} of the audit log is not what was written; {remedy}")
 
 
-def _refuse_if_changed(later: Iterator[Event], item: str) -> None:
+def _refuse_if_changed(later: Iterator[Event], items: set[str]) -> None:
     for event in later:
-        if event.item == item:
-            raise DataRefused(f"{event.by} decided about {item} while you looked at it; look at it again, then decide")
+        if event.item in items:
+            raise DataRefused(
+                f"{event.by} decided about {event.item} while you looked at it; look at it again, then decide"
+            )
 
 
 def _undoable(events: list[Event], seq: int) -> Event:

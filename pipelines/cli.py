@@ -24,6 +24,7 @@ from pipelines.commands.data import Import, Inspect
 from pipelines.commands.doctor import Doctor
 from pipelines.commands.export import Export
 from pipelines.commands.graph import App, Materialize, Ui
+from pipelines.commands.label import Label
 from pipelines.commands.release import Release
 from pipelines.commands.robot import Collect, Demo, Deploy
 from pipelines.resources import workspace_root
@@ -36,6 +37,7 @@ Verb = (
     | Annotated[Import, subcommand("import")]
     | Annotated[Export, subcommand("export")]
     | Annotated[Inspect, subcommand("inspect")]
+    | Annotated[Label, subcommand("label")]
     | Annotated[Materialize, subcommand("materialize")]
     | Annotated[Ui, subcommand("ui")]
     | Annotated[App, subcommand("app")]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audits.events import EVENT_VERSION, ROOT_HASH, canonical, chain
+from audits.events import EVENT_VERSION, ROOT_HASH, canonical, chain, draft_of
 from audits.log import AuditLog
 from audits.portable import export_lines, import_lines
 from episodes.errors import DataRefused, IntegrityError, UsageError
@@ -53,6 +53,22 @@ def test_events_are_found_by_kind_item_and_place(log: AuditLog) -> None:
     log.append("episode.exclude", "a", by="bo", value={"excluded": True}, shown={}, seconds=0)
     assert [event.seq for event in log.events(item="a")] == [1, 3, 4]
     assert [event.seq for event in log.events(kind="episode.note", item="a", after=1)] == [3]
+
+
+def test_many_decisions_are_written_in_order_or_none_is(log: AuditLog) -> None:
+    drafts = [draft_of("episode.weight", item, by="ada", value={"weight": 0.5}) for item in ("a", "b", "c")]
+    assert [event.seq for event in log.append_all(drafts, unchanged_since=0)] == [1, 2, 3]
+    assert log.verify() == 3
+    bad = draft_of("episode.weight", "d", by="ada", value={"weight": -1})
+    nobody = draft_of("episode.weight", "d", by=" ", value={"weight": 1})
+    for wrong in (bad, nobody):
+        with pytest.raises(UsageError):
+            log.append_all([*drafts, wrong])
+    note(log, "b")
+    with pytest.raises(DataRefused, match="ada decided about b"):
+        log.append_all(drafts, unchanged_since=3)
+    assert log.append_all([]) == []
+    assert log.verify() == 4
 
 
 def test_an_empty_log_is_sound(log: AuditLog) -> None:

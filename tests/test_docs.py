@@ -95,6 +95,7 @@ def desk(settled_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(samples / "seed_json", data / "run")
     shutil.copy(samples / "robosuite_lift_hdf5/demo.hdf5", data / "lift.hdf5")
     (data / "mapping.json").write_text(json.dumps(MAPPING))
+    (data / "outcomes.csv").write_text(f"episode_id,success\n{EpisodeStore(settled_copy).ids()[0]},success\n")
     monkeypatch.chdir(settled_copy.parent)
     monkeypatch.delenv("REGRASP_ROOT", raising=False)
     return settled_copy.parent
