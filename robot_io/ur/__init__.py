@@ -1,0 +1,1 @@
+"""The UR arm: its kinematics in closed form."""
