@@ -26,8 +26,6 @@ from episodes.validation import Defect, validate
 if TYPE_CHECKING:
     from episodes.formats.source import ImportMapping, Source
 
-_LFS = b"version https://git-lfs"
-
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
@@ -57,11 +55,12 @@ def import_dataset(
 ) -> ImportReport:
     """Import the dataset at `source` into the workspace at `root`, one session per task.
 
-    `format` is one of `readers()`, detected by default. `fps` overrides the step rate; `mapping` (a dict, TOML or JSON
-    file, see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by default the name of
-    the dataset or environment. `allow_pickle` is for pickle formats; no reader here opens one yet. With `strict` the
-    first bad episode raises; otherwise it is quarantined. Raises `EpisodeFormatError` where the dataset as a whole
-    cannot be read, `UsageError` for wrong arguments, `DataRefused` for a full disk or a busy session.
+    `format` is one of `readers()`, detected by default. `fps` overrides the step rate; `mapping` (a dict, TOML or
+    JSON file, see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by
+    default the name of the dataset or environment. `allow_pickle` is for pickle formats; no reader here opens one
+    yet. With `strict` the first bad episode raises; otherwise it is quarantined. Raises `EpisodeFormatError` where
+    the dataset as a whole cannot be read, `UsageError` for wrong arguments, `DataRefused` for a full disk or a busy
+    session.
     """
     from episodes.formats.source import check_fps, read_mapping
 
@@ -195,7 +194,7 @@ def _detect(path: Path) -> str:
 
 def _unknown_format(path: Path) -> EpisodeFormatError:
     """Why nothing reads this, with the two cases that have a remedy of their own."""
-    from episodes.formats.source import starts_with
+    from episodes.formats.source import LFS_POINTER, starts_with
 
     what, remedy = (
         "no format is recognised",
@@ -203,7 +202,7 @@ def _unknown_format(path: Path) -> EpisodeFormatError:
     )
     if path.suffix in (".pkl", ".pickle"):
         what, remedy = "a pickle can run code when it is opened, so none is read", "convert it to HDF5 first"
-    elif starts_with(path, _LFS):
+    elif starts_with(path, LFS_POINTER):
         what, remedy = "this is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
     return EpisodeFormatError(what, file=path.name, remedy=remedy)
 

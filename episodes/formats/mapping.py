@@ -1,6 +1,7 @@
 """What a person says about a field of the record: where it stands in the source, in which units, frame and coding.
 
-In a mapping file (TOML), `[fields]` goes from a name of the record to a name of the source, a list of names, or a table:
+In a mapping file (TOML), `[fields]` goes from a name of the record to a name of the source, a list of names, or a
+table:
 
     [fields]
     reward = "reward"
@@ -20,7 +21,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 Rotation = Literal["xyzw", "wxyz", "rotation_vector", "roll_pitch_yaw"]
-"""how three or four columns of a pose are a rotation; roll, pitch, yaw turn about the fixed axes x, y, z in that order"""
+"""how three or four columns of a pose are a rotation; roll, pitch, yaw turn about the fixed x, y, z in that order"""
 Target = Literal[
     "time", "ee_pose", "proprio", "wrench", "executed_action", "policy_action", "human_action", "raw_action",
     "reward", "intervention", "success", "instruction", "label",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,8 +21,11 @@ from episodes.errors import DataRefused, EpisodeFormatError, UsageError
 from episodes.formats.mapping import FieldMapping, TableMapping, Target
 from episodes.images import inspect
 from episodes.record import ActionSource, Array, CameraInfo, Collection, EncodedFrames, Episode, TimeDerivation
+from episodes.slug import slugify
 
 MEND = "mend the source, or import without this episode"
+LFS_POINTER = b"version https://git-lfs"
+"""the first bytes of the text that stands for a file which Git LFS has not fetched"""
 
 
 class Source(Protocol):
@@ -153,6 +157,17 @@ def pack_foreign(frames: Iterable[bytes], *, file: str, episode: str, key: str) 
     return EncodedFrames.pack(kept, *seen)
 
 
+def camera_names(short: Mapping[str, str], mapping: ImportMapping, file: str) -> dict[str, str]:
+    """What each camera of the source is called here, from its short name there; two may not get one name."""
+    named = {key: mapping.cameras.get(key, mapping.cameras.get(name, slugify(name))) for key, name in short.items()}
+    taken: dict[str, str] = {}
+    for key, name in named.items():
+        if taken.setdefault(name, key) != key:
+            what = f"{taken[name]} and {key} would both be camera {name}"
+            raise EpisodeFormatError(what, file=file, key=key, remedy="name them with cameras in the mapping")
+    return named
+
+
 def camera_info(images: Mapping[str, EncodedFrames]) -> dict[str, CameraInfo]:
     return {name: CameraInfo(height_px=f.height_px, width_px=f.width_px) for name, f in images.items()}
 
@@ -166,14 +181,29 @@ def starts_with(path: Path, magic: bytes) -> bool:
 
 
 def inside(root: Path, relative: str, *, episode: str, key: str) -> Path:
-    """The file `relative` of the dataset at `root`; a path or link that leaves the dataset is refused."""
-    path = (root / relative).resolve()
-    if not path.is_relative_to(root.resolve()):
-        what = f"{relative!r} leads out of the dataset"
-        raise EpisodeFormatError(
-            what, file=root.name, episode=episode, key=key, remedy="copy the file into the dataset"
-        )
-    if not path.is_file():
-        what = f"the file {relative!r} is missing"
-        raise EpisodeFormatError(what, file=root.name, episode=episode, key=key, remedy="copy the dataset again, whole")
+    """The file `relative` of the dataset at `root`, all there; a path or link that leaves the dataset is refused."""
+    what, remedy = "", "copy the dataset again, whole"
+    try:
+        path = (root / relative).resolve()
+        if not path.is_relative_to(root.resolve()):
+            what, remedy = f"{relative!r} leads out of the dataset", "copy what it leads to into the dataset (`cp -rL`)"
+        elif not path.is_file():
+            what = f"the file {relative!r} is missing"
+        elif starts_with(path, LFS_POINTER):
+            what, remedy = f"{relative!r} is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not allowed, a zero byte, links in a circle
+        what = f"{relative[:200]!r} cannot be opened: {error}"
+    if what:
+        raise EpisodeFormatError(what, file=root.name, episode=episode, key=key, remedy=remedy)
     return path
+
+
+@contextmanager
+def unchanging(path: Path, *, episode: str) -> Iterator[None]:
+    """Refuse what was read of a file that changed meanwhile: it may be half of the old and half of the new."""
+    before = path.stat()
+    yield
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+        what, remedy = "the file changed while it was read", "import again once nothing writes to it"
+        raise EpisodeFormatError(what, file=path.name, episode=episode, remedy=remedy)
