@@ -1,0 +1,192 @@
+"""What a foreign file means by its flags: who acted at each step, and how the episode ended.
+
+Every project has its own name for "a person intervenes", some with the opposite polarity, one by whether a value is
+there at all. All readers ask here, so that a name means the same in each format. What the person who imports says
+wins; a name that is published somewhere is known; a name that only looks like one is a guess, and the report says so;
+two columns that contradict each other are refused. Nothing is read from rewards, motion or file names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from episodes.errors import DataRefused
+from episodes.formats.mapping import FieldMapping
+from episodes.record import ActionSource, Array, Outcome
+
+Coding = Literal["human", "policy", "presence", "mode"]
+"""who acts where the value is true; or a human action that is there only where a person acts; or the actor's name"""
+
+KNOWN: dict[str, Coding] = {
+    "human_intervene": "human",  # the first write-up of UniIntervene
+    "intervention": "human",  # lerobot-rollout
+    "is_intervention": "human",  # LeRobot's TeleopEvents, Evo-RL
+    "intervene_action": "presence",  # HIL-SERL, RLinf
+    "control_mode": "mode",  # our own exports
+}
+GUESSED: dict[str, Coding] = {
+    **dict.fromkeys(("interventions", "intervene", "intervened", "human_intervention"), "human"),
+    **dict.fromkeys(("takeover", "is_takeover", "is_human", "human_control", "is_teleop", "teleop", "expert"), "human"),
+    **dict.fromkeys(("autonomous", "is_autonomous", "is_policy", "policy_control", "robot_control"), "policy"),
+    **dict.fromkeys(("action_source", "controller", "control"), "mode"),
+}
+"""they look like it; none of them is published with one meaning"""
+_ACTORS = {source.name.lower(): source for source in ActionSource} | {
+    **dict.fromkeys(("robot", "autonomous", "auto", "model", "agent"), ActionSource.POLICY),
+    **dict.fromkeys(("person", "operator", "teleop", "expert", "manual", "intervention"), ActionSource.HUMAN),
+    **dict.fromkeys(("idle", "pause", "paused"), ActionSource.HOLD),
+}
+SUCCESS = ("episode_success", "success", "is_success", "succeed", "succeeded", "task_success")
+FAILURE = ("failure", "failed", "is_failure")
+_WORDS = {
+    **dict.fromkeys(("success", "succeeded", "successful", "true", "1"), Outcome.SUCCESS),
+    **dict.fromkeys(("failure", "failed", "fail", "false", "0"), Outcome.FAILURE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actors:
+    """Who acted, as one source says it."""
+
+    source: Array
+    """(T,) uint8, `ActionSource`"""
+    column: str
+    """the name that says it, "" where none does"""
+    warning: str = ""
+
+
+def plain_name(key: str) -> str:
+    """The last part of a key without the prefixes that formats put before it: `complementary_info.x`, `info/x`."""
+    return key.replace("/", ".").rpartition(".")[2].lower()
+
+
+def says_who_acts(key: str) -> bool:
+    """True for a column that `actors` reads."""
+    return plain_name(key) in KNOWN or plain_name(key) in GUESSED
+
+
+def actors(columns: Mapping[str, Any], length: int, said: FieldMapping | None = None) -> Actors:
+    """Who acted at each of `length` steps, by the columns (T,) or (T, n) of a source; unknown where none says it.
+
+    `said` names the column and its polarity. Raises `DataRefused` for values that are no flag and for two columns that
+    contradict each other.
+    """
+    if said is not None:
+        key = said.source[0]
+        return Actors(_decode(key, columns[key], KNOWN.get(plain_name(key), "human"), said), key)
+    for table in (KNOWN, GUESSED):
+        found = {key: _decode(key, columns[key], table[plain_name(key)]) for key in columns if plain_name(key) in table}
+        found = {key: source for key, source in found.items() if (source != ActionSource.UNKNOWN).any()}
+        if found:
+            return _agreed(found, guessed=table is GUESSED)
+    return Actors(np.full(length, ActionSource.UNKNOWN, np.uint8), "")
+
+
+def _agreed(found: dict[str, Array], *, guessed: bool) -> Actors:
+    """The finest of the columns, which all tell human steps from others in the same way."""
+    finest = max(found, key=lambda key: len(np.unique(found[key])))
+    for key, source in found.items():
+        both = (source != ActionSource.UNKNOWN) & (found[finest] != ActionSource.UNKNOWN)
+        odd = both & ((source == ActionSource.HUMAN) != (found[finest] == ActionSource.HUMAN))
+        if odd.any():
+            what = f"{finest} and {key} do not agree on who acted at step {np.argmax(odd)}"
+            raise DataRefused(f"{what}; say which one counts with fields.intervention in the mapping")
+    warning = ""
+    if guessed:
+        coding = {"human": "a person acts where it is true", "policy": "the policy acts where it is true"}
+        meant = coding.get(GUESSED[plain_name(finest)], "it names the actor")
+        remedy = "say it for certain with fields.intervention in the mapping"
+        warning = f"action_source: it is a guess from its name that {finest} says who acted ({meant}); {remedy}"
+    return Actors(found[finest], finest, warning)
+
+
+def _decode(key: str, values: Any, coding: Coding, said: FieldMapping | None = None) -> Array:
+    values = np.asarray(values)
+    if coding == "presence":
+        there = ~np.isnan(np.asarray(values, float).reshape(len(values), -1)).all(axis=1)
+        return _sources(there)
+    if values.dtype.kind in "OSU":
+        return _named(key, values)
+    flags = np.asarray(values, float).reshape(len(values), -1)
+    if flags.shape[1] != 1 or not (np.isnan(flags) | np.isin(flags, (0, 1))).all():
+        what = f"{key} should say at each step whether a person acts and has other values than true and false"
+        raise DataRefused(f"{what}; say what it means: name another column with fields.intervention in the mapping")
+    human = flags[:, 0] == (0 if (said.true if said else coding) == "policy" else 1)
+    return np.where(np.isnan(flags[:, 0]), ActionSource.UNKNOWN, _sources(human)).astype(np.uint8)
+
+
+def _named(key: str, values: Array) -> Array:
+    """Sources of a column of names; `true` and `false` are flags that were written as text."""
+    names = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.reshape(-1)]
+    names = [name.strip().lower() for name in names]
+    if set(names) <= {"true", "false", "", "none"}:
+        return np.array([_FLAG.get(name, ActionSource.UNKNOWN) for name in names], np.uint8)
+    unknown = sorted({name for name in names if name and name not in _ACTORS})
+    if unknown:
+        what = f"{key} names an actor {unknown[0]!r}, which is none of {', '.join(sorted(_ACTORS))}"
+        raise DataRefused(f"{what}; rename it in the source, or name another column with fields.intervention")
+    return np.array([_ACTORS.get(name, ActionSource.UNKNOWN) for name in names], np.uint8)
+
+
+_FLAG = {"true": ActionSource.HUMAN, "false": ActionSource.POLICY}
+
+
+def _sources(human: Array) -> Array:
+    return np.where(human, ActionSource.HUMAN, ActionSource.POLICY).astype(np.uint8)
+
+
+def outcome(
+    steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping | None = None
+) -> tuple[Outcome, str]:
+    """How the episode ended, and what says so; `(UNKNOWN, "")` where nothing does.
+
+    `episode` has values for the whole episode: a success flag that is false says failure. `steps` has columns (T,): a
+    column that is false all along may be one that nobody filled, and says nothing. A failure flag says only that it
+    failed. Raises `DataRefused` where two say the opposite.
+    """
+    if said is not None:
+        return _declared(steps, episode, said)
+    found = {key: _word(key, value) for key, value in episode.items() if plain_name(key) in SUCCESS + FAILURE}
+    found |= {key: _column(key, values) for key, values in steps.items() if plain_name(key) in SUCCESS + FAILURE}
+    found = {key: result for key, result in found.items() if result is not Outcome.UNKNOWN}
+    if len(set(found.values())) > 1:
+        one, other = sorted(found)[:2]
+        what = f"{one} says {found[one].value} and {other} says {found[other].value}"
+        raise DataRefused(f"{what}; say which one counts with fields.success in the mapping")
+    return next(((result, f"field {key} of the source") for key, result in found.items()), (Outcome.UNKNOWN, ""))
+
+
+def _declared(steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping) -> tuple[Outcome, str]:
+    key = said.source[0]
+    values = np.asarray(episode[key] if key in episode else steps[key]).reshape(-1)
+    if said.values:
+        last = values[-1].decode(errors="replace") if isinstance(values[-1], bytes) else str(values[-1])
+        result = Outcome(said.values.get(last, "unknown"))
+    else:
+        result = _word(key, values[-1]) if key in episode else _column(key, values)
+    return result, f"field {key} by the import mapping" if result is not Outcome.UNKNOWN else ""
+
+
+def _word(key: str, value: Any) -> Outcome:
+    """One value for the whole episode."""
+    value = np.asarray(value).reshape(-1)[-1] if np.size(value) else ""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    text = text[:-2] if text.endswith(".0") else text
+    result = _WORDS.get(text.strip().lower(), Outcome.UNKNOWN)
+    if plain_name(key) in FAILURE:
+        return Outcome.FAILURE if result is Outcome.SUCCESS else Outcome.UNKNOWN
+    return result
+
+
+def _column(key: str, values: Any) -> Outcome:
+    """One value a step: it counts where it is true once."""
+    values = np.asarray(values)
+    if values.dtype.kind in "OSU":
+        return _word(key, values)
+    if not (np.nan_to_num(np.asarray(values, float)) == 1).any():
+        return Outcome.UNKNOWN
+    return Outcome.FAILURE if plain_name(key) in FAILURE else Outcome.SUCCESS
