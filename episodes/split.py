@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from episodes.errors import DataRefused
+from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace, atomic_write, writer_lock
 
@@ -55,6 +55,19 @@ def read_split(root: str | os.PathLike[str]) -> pl.DataFrame:
         return pl.read_parquet(path).select(list(SCHEMA))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataRefused(f"{path} is damaged ({error}); restore it from a copy, a new split would leak") from error
+
+
+def group_index(store: EpisodeStore) -> dict[str, str]:
+    """group_id -> its first episode by id, of all readable episodes of the store."""
+    assigned = dict(read_split(store.workspace.root).select("episode_id", "group_id").iter_rows())
+    groups: dict[str, str] = {}
+    for episode_id in store.ids():
+        try:
+            group_id = assigned.get(episode_id) or store.attributes(episode_id)["group_id"]
+        except EpisodeFormatError:  # damaged: what is read of it elsewhere says so
+            continue
+        groups.setdefault(group_id, episode_id)
+    return groups
 
 
 def assign_rows(assigned: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from episode_samples import sample_episode
 
 from episodes.errors import DataRefused, EpisodeFormatError, UsageError
 from episodes.formats import ImportReport, import_dataset
-from episodes.record import ActionSource
+from episodes.formats.exporting import Leaving, export_dataset
+from episodes.images import encode_jpeg
+from episodes.record import ActionSource, EncodedFrames, Episode
+from episodes.split import assign, read_split
 from episodes.store import EpisodeStore
+from pipelines.cli import main
 
 DATA = Path(__file__).parent / "data"
 SEED = DATA / "seed_json"
@@ -166,3 +171,66 @@ def test_imported_arrays_are_the_sources(tmp_path: Path) -> None:
     want = np.array([step["action"] for step in seed["steps"]], np.float32)
     assert episode.executed_action is not None
     np.testing.assert_array_equal(episode.executed_action, want)
+
+
+def exported(tmp_path: Path, *episodes: Episode, format: str = "robomimic") -> Path:
+    """A dataset of another program with these episodes in it."""
+    store = EpisodeStore(tmp_path / "before")
+    ids = [store.write(episode) for episode in episodes]
+    destination = tmp_path / ("demo.hdf5" if format == "robomimic" else format)
+    export_dataset(store, destination, [Leaving(episode_id=name) for name in ids], format=format)
+    return destination
+
+
+def test_one_trajectory_from_two_formats_is_named_and_shares_a_split(tmp_path: Path) -> None:
+    recorded = [sample_episode(seed, length=5) for seed in range(20)]
+    root = tmp_path / "w"
+    pixels = exported(tmp_path, *recorded)  # JPEG becomes PNG: other episodes, the same trajectories
+    first = import_dataset(pixels, root)
+    second = import_dataset(exported(tmp_path, *recorded, format="lerobot-v3"), root)
+    assert (first.same_trajectory, second.duplicates) == ((), ())
+    assert second.same_trajectory == tuple(zip(second.imported, first.imported, strict=True))
+    splits = dict(assign(EpisodeStore(root), "tube_insertion").select("episode_id", "split").iter_rows())
+    assert len(set(splits.values())) == 4
+    assert [pair for pair in second.same_trajectory if splits[pair[0]] != splits[pair[1]]] == []
+    third = import_dataset(pixels, root, task="ram", mapping={"instruction": "another name of it"})
+    assert {there for _, there in third.same_trajectory} <= {*first.imported, *second.imported}
+    ram = assign(EpisodeStore(root), "ram")
+    assert {(row["group_id"], row["split"]) for row in ram.to_dicts()} <= {
+        (row["group_id"], row["split"]) for row in read_split(root).to_dicts() if row["task"] == "tube_insertion"
+    }
+
+
+def test_the_console_names_what_is_there_already(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = exported(tmp_path, *(sample_episode(seed, length=5) for seed in range(7)))
+    root = str(tmp_path / "w")
+    assert main(["import", str(source), "--root", root]) == 0
+    capsys.readouterr()
+    assert main(["import", str(source), "--root", root]) == 0
+    ids = EpisodeStore(root).ids()
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("already there: "))
+    assert line.endswith(" and 2 more")
+    assert len([name for name in ids if name in line]) == 5
+    (tmp_path / "m.json").write_text('{"instruction": "again"}')
+    assert main(["import", str(source), "--mapping", str(tmp_path / "m.json"), "--root", root]) == 0
+    out = capsys.readouterr().out
+    new = min(set(EpisodeStore(root).ids()) - set(ids))
+    assert "the same trajectory twice: " in out
+    assert f"{new} like " in out or "and 2 more" in out
+
+
+def test_each_class_of_defect_is_one_warning_with_its_count(tmp_path: Path) -> None:
+    black = EncodedFrames.pack([encode_jpeg(np.zeros((16, 24, 3), np.uint8))] * 6, "jpeg", 16, 24)
+    stamps = {"duplicate": 3, "backward": 1}
+    source = exported(
+        tmp_path,
+        sample_episode(1, wrench=np.zeros((6, 6), np.float32), source_time_defects=stamps),
+        sample_episode(2, wrench=np.zeros((6, 6), np.float32), images={"wrist": black}),
+        sample_episode(3, time_s=np.array([0, 0.1, 0.2, 0.3, 2.0, 2.1])),
+    )
+    warnings = import_dataset(source, tmp_path / "w").warnings
+    counts = {name: text for text in warnings for name, _, rest in [text.partition(" (")] if rest}
+    assert set(counts) == {"dead_wrench", "source_time_defects", "blank_camera", "gap"}
+    assert counts["dead_wrench"].startswith("dead_wrench (2 of 3 episodes): the wrench never changes")
+    assert "1 backward, 3 duplicate" in counts["source_time_defects"]
+    assert "(1 of 3 episodes)" in counts["blank_camera"]

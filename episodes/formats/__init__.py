@@ -20,6 +20,7 @@ from episodes.errors import EpisodeFormatError, UsageError
 from episodes.identity import episode_id
 from episodes.record import ActionSource, Episode, Outcome
 from episodes.slug import check_slug, slugify
+from episodes.split import group_index
 from episodes.store import EpisodeStore
 from episodes.validation import Defect, validate
 
@@ -39,6 +40,8 @@ class ImportReport:
     """one for each episode that was refused: `.file .episode .key .remedy`"""
     warnings: tuple[str, ...]
     """one sentence for each class of defect met"""
+    same_trajectory: tuple[tuple[str, str], ...] = ()
+    """(new episode, the one before it that has the same `group_id`): one trajectory twice, perhaps from two formats"""
 
 
 def import_dataset(
@@ -92,6 +95,9 @@ class _Import:
     kinds: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] | None = None
+    """group_id -> the first episode of it, read when the first new episode comes"""
+    same_trajectory: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, source: Source) -> ImportReport:
         for name in source.names:
@@ -102,7 +108,13 @@ class _Import:
                     raise
                 self.quarantined.append(error)
         warnings = [*source.warnings, *self._warnings(len(source.names))]
-        return ImportReport(tuple(self.imported), tuple(self.duplicates), tuple(self.quarantined), tuple(warnings))
+        return ImportReport(
+            imported=tuple(self.imported),
+            duplicates=tuple(self.duplicates),
+            quarantined=tuple(self.quarantined),
+            warnings=tuple(warnings),
+            same_trajectory=tuple(self.same_trajectory),
+        )
 
     def _take(self, name: str, episode: Episode) -> None:
         """Check one episode, give it its task and session, and store it."""
@@ -120,7 +132,16 @@ class _Import:
         if self.store.contains(known):
             self.duplicates.append(known)
         else:
+            self.groups = group_index(self.store) if self.groups is None else self.groups
             self.imported.append(self.store.write(replace(episode, session=self._session_of(episode.task))))
+            self._note_group(known)
+
+    def _note_group(self, new: str) -> None:
+        """Keep in mind where the trajectory of a new episode was there before; they will share a split."""
+        assert self.groups is not None
+        first = self.groups.setdefault(self.store.attributes(new)["group_id"], new)
+        if first != new:
+            self.same_trajectory.append((new, first))
 
     def _session_of(self, task: str) -> str:
         """The session of this import and task, locked for as long as the import runs."""
@@ -175,9 +196,10 @@ def _default_session(path: Path, task: str) -> str:
 
 def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportMapping, float | None], Source]]]:
     """Each format's detector and reader, in the order in which they are tried."""
-    from episodes.formats import lerobot_v3, robomimic_hdf5, robosuite_hdf5, seed_json
+    from episodes.formats import lerobot_v2, lerobot_v3, robomimic_hdf5, robosuite_hdf5, seed_json
 
     return {
+        "lerobot_v2": (lerobot_v2.detect, lerobot_v2.LeRobotV2),
         "lerobot_v3": (lerobot_v3.detect, lerobot_v3.LeRobotV3),
         "robomimic_hdf5": (robomimic_hdf5.detect, robomimic_hdf5.RobomimicHdf5),
         "robosuite_hdf5": (robosuite_hdf5.detect, robosuite_hdf5.RobosuiteHdf5),

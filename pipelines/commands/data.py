@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ from pipelines.commands.show import print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
     from episodes.store import EpisodeStore
+
+MOST_NAMES = 5
+"""of episodes in one line"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +59,27 @@ class Import:
             print(f"warning: {warning}")
         for refused in report.quarantined:
             print(f"refused: {refused}")
+        for sentence in _twice(report.duplicates, report.same_trajectory):
+            print(sentence)
         counts = [len(part) for part in (report.imported, report.duplicates, report.quarantined)]
         print("{} imported, {} already there, {} refused".format(*counts))
         if counts[0]:
             print("next: regrasp materialize")
         return 3 if counts[2] and not counts[0] else 0
+
+
+def _twice(duplicates: Sequence[str], same_trajectory: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """What is in the dataset and in the workspace, by name, as far as a console can hold names."""
+    if duplicates:
+        yield f"already there: {_named(list(dict.fromkeys(duplicates)))}"
+    if same_trajectory:
+        pairs = _named([f"{new} like {there}" for new, there in same_trajectory])
+        yield f"the same trajectory twice: {pairs}; they will share a split; exclude one if it should not count twice"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 @dataclass(frozen=True, kw_only=True)
