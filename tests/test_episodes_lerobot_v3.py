@@ -182,7 +182,9 @@ def test_missing_rows_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("info", "says"),
     [
-        ({"codebase_version": "v2.1"}, "LeRobot v2.1"),
+        ({"codebase_version": "v4.0"}, "LeRobot v4.0 .*; update Regrasp"),
+        ({"codebase_version": "v1.6"}, "LeRobot v1.6 .*; convert it"),
+        ({"codebase_version": 3}, "valid string"),
         ({"fps": 0}, "greater than 0"),
         ({"features": None}, "object"),
     ],

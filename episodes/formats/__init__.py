@@ -196,11 +196,12 @@ def _default_session(path: Path, task: str) -> str:
 
 def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportMapping, float | None], Source]]]:
     """Each format's detector and reader, in the order in which they are tried."""
-    from episodes.formats import lerobot_v2, lerobot_v3, robomimic_hdf5, robosuite_hdf5, seed_json
+    from episodes.formats import lerobot_v2, lerobot_v3, rlds, robomimic_hdf5, robosuite_hdf5, seed_json
 
     return {
         "lerobot_v2": (lerobot_v2.detect, lerobot_v2.LeRobotV2),
         "lerobot_v3": (lerobot_v3.detect, lerobot_v3.LeRobotV3),
+        "rlds": (rlds.detect, rlds.Rlds),
         "robomimic_hdf5": (robomimic_hdf5.detect, robomimic_hdf5.RobomimicHdf5),
         "robosuite_hdf5": (robosuite_hdf5.detect, robosuite_hdf5.RobosuiteHdf5),
         "seed_json": (seed_json.detect, seed_json.SeedJson),

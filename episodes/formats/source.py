@@ -198,12 +198,17 @@ def inside(root: Path, relative: str, *, episode: str, key: str) -> Path:
     return path
 
 
+def stamp(path: Path) -> tuple[int, int, int]:
+    """What changes when a file does: its size, the time of its last change, and which file it is."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
 @contextmanager
-def unchanging(path: Path, *, episode: str) -> Iterator[None]:
+def unchanging(path: Path, *, episode: str, since: tuple[int, int, int] | None = None) -> Iterator[None]:
     """Refuse what was read of a file that changed meanwhile: it may be half of the old and half of the new."""
-    before = path.stat()
+    before = stamp(path) if since is None else since
     yield
-    after = path.stat()
-    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+    if stamp(path) != before:
         what, remedy = "the file changed while it was read", "import again once nothing writes to it"
         raise EpisodeFormatError(what, file=path.name, episode=episode, remedy=remedy)

@@ -1,0 +1,254 @@
+"""LeRobot datasets, whatever their layout: what the columns of an episode say. `lerobot_v2` and `_v3` find the files.
+
+Images in Parquet are passed through; video becomes JPEG quality 95. The outcome is `episode_success` of the list of
+episodes, or `next.success` where that column says so once; a reward says nothing. Who acted is taken from our own
+`control_mode`, else from an intervention column, and is unknown without one. What `regrasp export` wrote comes back
+whole, by its note; a column that is NaN all along is absent.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from episodes.errors import EpisodeFormatError
+from episodes.formats import note
+from episodes.formats.lerobot_info import fill, read_info
+from episodes.formats.lerobot_steps import Steps
+from episodes.formats.source import (
+    MEND,
+    Clock,
+    ImportMapping,
+    camera_info,
+    camera_names,
+    collection_of,
+    inside,
+    pack_foreign,
+    sources_from_flags,
+    unchanging,
+)
+from episodes.formats.video import read_frames
+from episodes.record import ActionSource, Array, EncodedFrames, Episode, Outcome
+from episodes.slug import slugify
+
+_INTERVENTION = ("complementary_info.is_intervention", "is_intervention", "intervention")
+_CONTROL_MODE = "complementary_info.control_mode"
+_TIME = "complementary_info.time_s"
+_POLICY_ID = "complementary_info.collector_policy_id"
+_EE_POSE = "observation.ee_pose"
+_OPTIONAL = {
+    "wrench": "observation.wrench",
+    "policy_action": "complementary_info.policy_action",
+    "human_action": "complementary_info.human_action",
+    "raw_action": "complementary_info.raw_command",
+}
+_READ = {"observation.state", "action", "next.reward", "next.success", _CONTROL_MODE, _TIME, _POLICY_ID}
+_READ |= {_EE_POSE, *_OPTIONAL.values(), *_INTERVENTION}
+_BOOKKEEPING = {"next.done", "timestamp", "frame_index", "episode_index", "index", "task_index"}
+STAMP_TOLERANCE_S = 1e-3
+"""LeRobot writes `frame_index / fps` as float32; stamps further off were recorded"""
+
+Row = Mapping[str, Any]
+"""what the list of episodes says of one"""
+
+
+class LeRobot(ABC):
+    """One dataset directory."""
+
+    source_format: ClassVar[str]
+    major: ClassVar[str]
+    tasks_file: ClassVar[str]
+
+    def __init__(self, path: Path, mapping: ImportMapping, fps: float | None) -> None:
+        self.root, self._mapping, self._asked_fps = path, mapping, fps
+        self.info = read_info(path, self.major)
+        self._clock = Clock.choose(fps, self.info.fps, self.info.fps)
+        self._cameras = camera_names(self.info.cameras(), mapping, f"{path.name}/meta/info.json")
+        self._rows: dict[str, Row | EpisodeFormatError] = self._list()
+        self._instructions = self._tasks()
+        self.names = list(self._rows)
+        self.warnings = [*self.info.newer(), *self._dropped(), *self._recoded(), *self._miscounted()]
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the data file that was read last."""
+
+    @abstractmethod
+    def _list(self) -> dict[str, Row | EpisodeFormatError]:
+        """The episodes, each with its row of the list of episodes, or with why that cannot be read."""
+
+    @abstractmethod
+    def _tasks(self) -> dict[int, str]:
+        """task_index -> instruction."""
+
+    @abstractmethod
+    def _steps(self, name: str, row: Row) -> Steps:
+        """The rows of an episode, one for each of its steps."""
+
+    @abstractmethod
+    def _video_of(self, name: str, row: Row, key: str) -> tuple[Path, float, bool]:
+        """A camera's video, the second in it at which the episode begins, and whether it has no other episode."""
+
+    def read(self, name: str) -> Episode:
+        """The episode with index `name`."""
+        row = self._rows[name]
+        if isinstance(row, EpisodeFormatError):
+            raise row
+        steps = self._steps(name, row)
+        episode, warning = note.with_note(self._episode(row, steps), row.get(note.KEY), asked_fps=self._asked_fps)
+        self._warn(warning)
+        return episode
+
+    def _episode(self, row: Row, steps: Steps) -> Episode:
+        source = _source(steps)
+        time_s, derivation, defects = self._times(steps)
+        images = {name: self._images(row, steps, key) for key, name in self._cameras.items()}
+        success, said_by = _success(row, steps)
+        names = list(self.info.names_of("action"))
+        others: dict[str, Any] = {field: _given(steps.numbers(key)) for field, key in _OPTIONAL.items()}
+        return Episode(
+            task=slugify(self.root.resolve().name),
+            instruction=self._instruction(steps),
+            session=slugify(self.root.resolve().name),
+            robot=self.info.robot_type or "unknown",
+            time_s=time_s,
+            time_derivation=derivation,
+            source_time_defects=defects,
+            fps=self._clock.fps,
+            action_source=source,
+            collection=collection_of(source),
+            success=success,
+            success_derivation=said_by,
+            source_format=self.source_format,
+            source_uri=f"{self.root.resolve().name}/{steps.file}#{steps.episode}",
+            source_sha256=steps.digest,
+            action_space={"names": names} if names else {},
+            proprio=steps.numbers("observation.state"),
+            proprio_names=self.info.names_of("observation.state"),
+            ee_pose=_given(steps.numbers(_EE_POSE, np.float64)),
+            executed_action=steps.numbers("action"),
+            reward=_given(steps.one("next.reward")),
+            policy_id=_policy_id(steps),
+            images=images,
+            cameras=camera_info(images),
+            **others,
+        )
+
+    def _times(self, steps: Steps) -> tuple[Array, Any, dict[str, int]]:
+        """Times, how they are known, and what is wrong with the stamps of the source."""
+        steady_s = np.arange(len(steps)) / self._clock.fps
+        recorded_s, stamps_s = steps.one(_TIME), steps.one("timestamp")
+        if stamps_s is None or self._clock.derivation == "assumed rate":
+            return steady_s, self._clock.derivation, {}
+        if recorded_s is not None:
+            return recorded_s, "recorded", {}
+        stamps_s = stamps_s - stamps_s[0]
+        if np.allclose(stamps_s, steady_s, rtol=0, atol=STAMP_TOLERANCE_S):
+            return steady_s, self._clock.derivation, {}
+        steps_s = np.diff(stamps_s)
+        defects = {"duplicate": int((steps_s == 0).sum()), "backward": int((steps_s < 0).sum())}
+        if not np.isfinite(stamps_s).all():
+            defects["missing"] = int((~np.isfinite(stamps_s)).sum())
+        if any(defects.values()):
+            return steady_s, self._clock.derivation, defects
+        return stamps_s, "recorded", {}
+
+    def _instruction(self, steps: Steps) -> str:
+        indices = steps.one("task_index")
+        if self._mapping.instruction is not None or indices is None:
+            return self._mapping.instruction or ""
+        if indices[0] not in self._instructions:
+            raise steps.refusal(f"task {indices[0]:g} is not in {self.tasks_file}", "task_index")
+        if (indices != indices[0]).any():
+            self._warn("an episode has several instructions, of which the first is kept")
+        return self._instructions[int(indices[0])]
+
+    def _images(self, row: Row, steps: Steps, key: str) -> EncodedFrames:
+        if self.info.features[key].dtype == "image":
+            cells = steps.cells(key)
+            if cells is None:
+                raise steps.refusal("there is no such column", key)
+            frames = [(cell.get("bytes") if isinstance(cell, dict) else None) or b"" for cell in cells]
+            return pack_foreign(frames, file=steps.file, episode=steps.episode, key=key)
+        path, start_s, alone = self._video_of(steps.episode, row, key)
+        with unchanging(path, episode=steps.episode):
+            return read_frames(
+                path,
+                start_s=start_s,
+                count=len(steps),
+                fps=self.info.fps,
+                alone=alone,
+                episode=steps.episode,
+                key=key,
+            )
+
+    def _file(self, template: str | None, place: dict[str, str | int], name: str, key: str) -> Path:
+        """The file of this episode that a path template of `info.json` names."""
+        info = f"{self.root.name}/meta/info.json"
+        relative = fill(template or "", place, file=info, episode=name, key=key)
+        return inside(self.root, relative, episode=name, key=key)
+
+    def _place_of(self, path: Path) -> str:
+        return str(path.relative_to(self.root.resolve()))
+
+    def _warn(self, warning: str) -> None:
+        self.warnings += [warning] if warning and warning not in self.warnings else []
+
+    def _dropped(self) -> list[str]:
+        kept = _READ | _BOOKKEEPING | self._cameras.keys()
+        lost = sorted(self.info.features.keys() - kept)
+        return [f"not kept: columns {', '.join(lost)}"] if lost else []
+
+    def _recoded(self) -> list[str]:
+        videos = [key for key in self._cameras if self.info.features[key].dtype == "video"]
+        return [f"video becomes JPEG q95, which loses a little: {', '.join(videos)}"] if videos else []
+
+    def _miscounted(self) -> list[str]:
+        told, found = self.info.total_episodes, len(self._rows)
+        if told in (None, found):
+            return []
+        return [f"meta/info.json counts {told} episodes and {found} are listed: the list may be cut off"]
+
+
+def whole(row: Row, key: str, *, file: str, episode: str) -> int:
+    """A number of the list of episodes that counts something."""
+    value = row.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        what = f"{key} is {str(value)[:40]!r} and no count"
+        raise EpisodeFormatError(what, file=file, episode=episode, key=key, remedy=MEND)
+    return value
+
+
+def _source(steps: Steps) -> Array:
+    """(T,) who acted, as far as a column says it."""
+    codes = {source.name.lower(): source for source in ActionSource}
+    modes = steps.cells(_CONTROL_MODE)
+    if modes and all(mode in codes for mode in modes):
+        return np.array([codes[str(mode)] for mode in modes], np.uint8)
+    for key in _INTERVENTION:
+        flags = steps.one(key)
+        if flags is not None:
+            return np.where(np.isnan(flags), ActionSource.UNKNOWN, sources_from_flags(flags > 0)).astype(np.uint8)
+    return np.full(len(steps), ActionSource.UNKNOWN, np.uint8)
+
+
+def _success(row: Row, steps: Steps) -> tuple[Outcome, str]:
+    """The outcome and who says it. Where no step says success, the column may be one that nobody filled."""
+    if row.get("episode_success") in ("success", "failure"):
+        return Outcome(row["episode_success"]), "column episode_success"
+    said = steps.one("next.success")
+    return (Outcome.SUCCESS, "column next.success") if said is not None and (said > 0).any() else (Outcome.UNKNOWN, "")
+
+
+def _given(values: Array | None) -> Array | None:
+    """None for a column that is there for other episodes' sake and NaN in this one."""
+    return None if values is None or np.isnan(values).all() else values
+
+
+def _policy_id(steps: Steps) -> tuple[str, ...] | None:
+    names = tuple(str(name or "") for name in steps.cells(_POLICY_ID) or ())
+    return names if any(names) else None
