@@ -17,7 +17,7 @@ from episode_samples import sample_frame
 from PIL import Image
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats import import_dataset
+from episodes.formats import import_dataset, lerobot_steps
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 
@@ -212,3 +212,45 @@ def test_a_missing_video_and_damaged_parquet_are_named(tmp_path: Path) -> None:
     (source / "meta" / "tasks.parquet").write_bytes(b"PAR1")
     with pytest.raises(EpisodeFormatError, match=r"no Parquet file.*tasks.parquet"):
         import_dataset(source, tmp_path / "w")
+
+
+def test_only_the_row_groups_of_an_episode_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = edited(tmp_path, **without_video())
+    one_group = import_dataset(source, tmp_path / "w")
+    monkeypatch.setattr(lerobot_steps, "LARGEST", 4000)  # a row group of ten steps is 2 kB, the whole file 30 kB
+    (refused, *_) = import_dataset(source, tmp_path / "v").quarantined
+    assert "with one row group an episode" in str(refused)
+    pq.write_table(pq.read_table(source / DATA), source / DATA, row_group_size=10)
+    assert import_dataset(source, tmp_path / "v").imported == one_group.imported
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    source = edited(tmp_path, **without_video())
+    table = lerobot_steps.EpisodeTable(source / DATA, "file", "0")
+    assert len(table.episode(0)) == 10
+    (source / DATA).write_bytes((source / DATA).read_bytes() + b"more")
+    with pytest.raises(EpisodeFormatError, match="changed while it was read"):
+        table.episode(1)
+    table.close()
+
+
+def test_an_episode_whose_video_is_longer_or_nowhere_is_refused(tmp_path: Path) -> None:
+    source = edited(tmp_path)
+    listed = source / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    table = pq.read_table(listed)
+    for name, row, value in (("to", 3, 99.0), ("from", 4, None)):
+        key = f"videos/observation.images.image_0/{name}_timestamp"
+        values = table[key].to_pylist()
+        values[row] = value
+        table = table.set_column(table.column_names.index(key), key, pa.array(values))
+    pq.write_table(table, listed)
+    said = {error.episode: str(error) for error in import_dataset(source, tmp_path / "w").quarantined}
+    assert sorted(said) == ["3", "4"]
+    assert "465 frames for 10 steps" in said["3"]
+    assert "does not say where its video begins" in said["4"]
+
+
+def test_a_newer_minor_version_is_said(tmp_path: Path) -> None:
+    report = import_dataset(edited(tmp_path, codebase_version="v3.1", **without_video()), tmp_path / "w")
+    assert len(report.imported) == 25
+    assert any(told.startswith("this is LeRobot v3.1") for told in report.warnings)

@@ -78,10 +78,10 @@ class Steps:
 class EpisodeTable:
     """One data file, which may hold many episodes. Reads only the row groups that can hold the one asked for."""
 
-    def __init__(self, path: Path, file: str) -> None:
+    def __init__(self, path: Path, file: str, episode: str) -> None:
         self.path, self._file = path, file
         self._stamp = stamp(path)
-        with reading(file), path.open("rb") as opened:
+        with reading(file, episode), path.open("rb") as opened:
             self._digest = file_digest(opened, "sha256").hexdigest()
             self._parquet = pq.ParquetFile(path)
         self._ranges = [_range(self._parquet.metadata.row_group(g)) for g in range(self._parquet.num_row_groups)]

@@ -66,7 +66,7 @@ class LeRobotV2(LeRobot):
 
     def _steps(self, name: str, row: Row) -> Steps:
         path = self._file(self.info.data_path, self._place(name), name, "data_path")
-        table = EpisodeTable(path, self._place_of(path))
+        table = EpisodeTable(path, self._place_of(path), name)
         try:
             steps = table.episode(int(name))
         finally:

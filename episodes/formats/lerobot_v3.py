@@ -69,7 +69,7 @@ class LeRobotV3(LeRobot):
         path = self._file(self.info.data_path, place, name, "data_path")
         if self._table is None or self._table.path != path:
             self.close()
-            self._table = EpisodeTable(path, self._place_of(path))
+            self._table = EpisodeTable(path, self._place_of(path), name)
         steps = self._table.episode(int(name))
         steps.check(whole(row, "length", file=file, episode=name))
         return steps
