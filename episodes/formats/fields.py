@@ -25,7 +25,7 @@ _UNITS: dict[str, dict[str, float]] = {
     "force": {"N": 1, "kN": 1e3, "mN": 1e-3},
     "torque": {"Nm": 1, "Ncm": 1e-2, "Nmm": 1e-3, "mNm": 1e-3},
 }
-_DIVIDED = re.compile(r"(?:/|\.dividedby)(\d+(?:\.\d+)?)$")
+_DIVIDED = re.compile(r"(?:/|\.dividedby)(\d*[1-9]\d*\.\d+|0\.\d*[1-9]\d*)$")
 """`wrench.force.x.ret/10.0`: the column holds a tenth of it"""
 _SIZES = {"xyzw": 4, "wxyz": 4, "rotation_vector": 3, "roll_pitch_yaw": 3}
 
@@ -52,12 +52,7 @@ def stamps_of(said: FieldMapping, column: Callable[[str], Array]) -> Array:
 
 def _array(name: str, said: FieldMapping, column: Callable[[str], Array], guesses: list[str]) -> dict[str, Any]:
     parts = [_two_dimensional(column(key)) for key in said.source]
-    widths = [part.shape[1] for part in parts]
-    names = [
-        key if width == 1 else f"{key}.{i}"
-        for key, width in zip(said.source, widths, strict=True)
-        for i in range(width)
-    ]
+    names = _names(said.source, [part.shape[1] for part in parts])
     values = np.concatenate(parts, axis=1) * _scales(name, said, names, guesses)
     if name == "ee_pose":
         return {"ee_pose": _pose(values, said)}
@@ -67,11 +62,19 @@ def _array(name: str, said: FieldMapping, column: Callable[[str], Array], guesse
         return {"reward": _sized(name, values, 1, "1")[:, 0]}
     units = list(_spread(name, "unit", said.unit, len(names))) if said.unit else []
     if name == "proprio":
-        return {"proprio": values, "proprio_names": tuple(names), "proprio_units": tuple(units)}
+        return {"proprio": values, "proprio_names": tuple(filter(None, names)), "proprio_units": tuple(units)}
     if name == "executed_action":
-        space = {"names": names, "units": units, "frame": said.frame}
+        space = {"names": list(filter(None, names)), "units": units, "frame": said.frame}
         return {name: values, "action_space": {key: value for key, value in space.items() if value}}
     return {name: values}
+
+
+def _names(sources: tuple[str, ...], widths: list[int]) -> list[str]:
+    """A name for each column; what is one vector in the source says nothing of its parts."""
+    if len(sources) == 1 and widths != [1]:
+        return [""] * widths[0]
+    pairs = zip(sources, widths, strict=True)
+    return [key if width == 1 else f"{key}.{i}" for key, width in pairs for i in range(width)]
 
 
 def _two_dimensional(values: Array) -> Array:
