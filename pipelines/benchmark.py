@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from episodes.errors import DataRefused
+from models.processes import Processes, heed_stop
 from robot_io.benchmark.protocol import MATCHED
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ def run_directory(root: Path, schedule: str, plan: Plan) -> Path:
 def run_plans(root: Path, schedule: str, plans: Sequence[Plan], *, workers: int, done: Done) -> None:
     """Do every run that is not done; `done` is told of each, also of one that failed: the others go on.
 
-    A control that is matched to another run waits until all others are done.
+    A control that is matched to another run waits until all others are done. Stopped, each run ends after the episode
+    it is in, and goes on from its last checkpoint when it is asked for again.
     """
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with Processes(workers) as processes:
         for wave in waves(plans):
-            futures = {pool.submit(_run, root, schedule, plan): plan for plan in wave}
+            futures = dict(zip(processes.start(partial(_run, root, schedule), wave), wave, strict=True))
             for future in as_completed(futures):
                 error = future.exception()
                 if error is not None and not isinstance(error, Exception):
@@ -75,7 +77,8 @@ def _run(root: Path, schedule: str, plan: Plan) -> RunRecord:
     torch.set_num_threads(1)
     like = MATCHED.get(plan.method)
     matched = run_directory(root, schedule, plan.task, like, plan.seed) if like else None
-    return run(plan, run_directory(root, schedule, plan.task, plan.method, plan.seed), matched=matched)
+    directory = run_directory(root, schedule, plan.task, plan.method, plan.seed)
+    return run(plan, directory, lambda so_far: heed_stop(), matched=matched)
 
 
 def _summarise(root: Path, schedule: str) -> None:

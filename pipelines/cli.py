@@ -1,5 +1,5 @@
-"""The command line: `regrasp VERB`. Exit codes are those of `episodes.errors`; 1 is unexpected, 130 a Ctrl-C, and 141
-that nobody reads what is printed any more (`| head`): 128 + SIGPIPE, as of a program that the signal ends.
+"""The command line: `regrasp VERB`. Exit codes are those of `episodes.errors`; 1 is unexpected, 130 a Ctrl-C or `kill`,
+and 141 that nobody reads what is printed any more (`| head`): 128 + SIGPIPE, as of a program that the signal ends.
 
 Heavy imports are inside the verbs, so that `regrasp --help` answers at once.
 """
@@ -7,11 +7,15 @@ Heavy imports are inside the verbs, so that `regrasp --help` answers at once.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import tyro
@@ -83,7 +87,8 @@ def _run(arguments: list[str]) -> int:
     except SystemExit as stop:  # tyro's help and usage errors
         return int(stop.code or 0)
     try:
-        return given.verb.run(given.root)
+        with _a_kill_is_a_ctrl_c():
+            return given.verb.run(given.root)
     except BrokenPipeError:
         raise
     except SystemExit as stop:  # what rich's console makes of a broken pipe
@@ -98,6 +103,26 @@ def _run(arguments: list[str]) -> int:
         told = f"unexpected: {error or type(error).__name__}; run it again with --debug to see where"
         print(traceback.format_exc() if given.debug else told, file=sys.stderr)
         return UNEXPECTED
+
+
+@contextmanager
+def _a_kill_is_a_ctrl_c() -> Iterator[None]:
+    """In the block a SIGTERM (`kill`, a shutdown) does what Ctrl-C does: robots stop, processes beside us end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGTERM, _pressed)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _pressed(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C, also where who started us has it ignored, as a shell does with what runs in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def _print_nowhere() -> None:

@@ -1,14 +1,30 @@
-"""Processes beside the command: a Ctrl-C does not reach them, and their command's flag ends them between two steps."""
+"""Processes beside the command: a Ctrl-C does not reach them, and the command's flag ends them between two steps; if it
+is killed, which sets no flag, they end too."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from conftest import REPOSITORY
+
 from models.processes import Processes, heed_stop
+
+COMMAND = """
+import sys
+from pathlib import Path
+from models.processes import Processes
+from test_models_processes import work
+if __name__ == "__main__":
+    with Processes(2) as processes:
+        idle, running = processes.start(work, [Path("done"), Path(sys.argv[1])])
+"""
+PATIENCE_S = 30
 
 
 def work(told: Path) -> str:
@@ -16,9 +32,15 @@ def work(told: Path) -> str:
     if told.name == "done":
         return str(os.getpid())
     told.write_text(str(os.getpid()))
-    while True:
-        heed_stop()
-        time.sleep(0.01)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            heed_stop()
+            time.sleep(0.01)
+        return "never stopped"
+    except KeyboardInterrupt:
+        told.with_name("heeded").touch()
+        raise
 
 
 def test_a_ctrl_c_does_not_reach_them_and_the_flag_ends_what_runs_and_what_waits(tmp_path: Path) -> None:
@@ -39,3 +61,21 @@ def test_a_ctrl_c_does_not_reach_them_and_the_flag_ends_what_runs_and_what_waits
 
 def test_outside_of_them_there_is_nothing_to_heed() -> None:
     heed_stop()
+
+
+def test_when_the_command_is_killed_the_idle_end_and_those_at_work_heed_it_first(tmp_path: Path) -> None:
+    script, told = tmp_path / "command.py", tmp_path / "told"
+    script.write_text(COMMAND)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))}
+    program = [sys.executable, script, told]
+    command = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, start_new_session=True)
+    deadline = time.monotonic() + PATIENCE_S
+    while not told.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    command.kill()
+    try:
+        command.communicate(timeout=PATIENCE_S)  # until nobody holds its stdout any more, which the processes inherit
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
+    assert (tmp_path / "heeded").exists()

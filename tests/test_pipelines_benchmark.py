@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
 from models.sealed import read_sealed
 from pipelines import benchmark
@@ -19,6 +26,18 @@ from robot_io.benchmark.summary import SUMMARY
 SHORT = Schedule(steps=0, warm_up=0, demonstrations=1, evaluation_episodes=1, test_episodes=1)
 BC = Plan(task="tube_insertion", method="bc", seed=0, schedule=SHORT)
 NOWHERE = Plan(task="juggling", method="bc", seed=0, schedule=SHORT)
+ENDLESS = Plan(task="tube_insertion", method="bc", seed=0, schedule=Schedule(demonstrations=10**6))
+PROGRAM = """
+import sys
+from pathlib import Path
+from pipelines import cli
+from pipelines.benchmark import run_plans
+from test_pipelines_benchmark import ENDLESS
+if __name__ == "__main__":
+    cli.Inspect.run = lambda self, root: run_plans(root, "table", [ENDLESS], workers=1, done=print)
+    sys.exit(cli.main(["inspect", "--root", sys.argv[1]]))
+"""
+PATIENCE_S = 60
 
 
 def run(root: Path, *arguments: str) -> int:
@@ -89,3 +108,29 @@ def test_without_a_run_or_a_record_there_is_no_table(
     monkeypatch.setattr(benchmark, "RECORD", tmp_path / "nowhere")
     assert run(tmp_path, "table") == 3
     assert "regrasp benchmark run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_command_stops_its_runs_after_the_episode_they_are_in(tmp_path: Path, how: signal.Signals) -> None:
+    """A `kill` is answered in one sentence; a `kill -9` cannot be, but no run goes on alone."""
+    script, root = tmp_path / "program.py", tmp_path / "workspace"
+    script.write_text(PROGRAM)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(
+        [sys.executable, script, root], env=environment, text=True, start_new_session=True, **pipes
+    )
+    deadline = time.monotonic() + PATIENCE_S
+    while not list(root.rglob("*.h5")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(how)
+    try:
+        told, said = process.communicate(timeout=PATIENCE_S)  # until the run too has let go of both
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert list(root.rglob("*.h5")), said
+    assert told == ""
+    if how is signal.SIGTERM:
+        assert (process.returncode, said) == (130, "interrupted; the same command goes on where it stopped\n")
+    assert not list(root.rglob("*.tmp"))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from release_parts import features_of, make_parts, make_release
@@ -406,6 +407,24 @@ def test_an_interrupt_is_130(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(cli.Inspect, "run", interrupted)
     assert run(root, "inspect") == 130
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_kill_is_a_ctrl_c_also_in_the_background_where_that_is_ignored(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ctrl_c: Any
+) -> None:
+    def killed(self: object, root: Path) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(cli.Inspect, "run", killed)
+    before = signal.signal(signal.SIGINT, ctrl_c), signal.getsignal(signal.SIGTERM)
+    try:
+        assert run(root, "inspect") == 130
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+    assert capsys.readouterr().err == "interrupted; the same command goes on where it stopped\n"
+    assert signal.getsignal(signal.SIGTERM) is before[1]
 
 
 def test_an_interrupted_materialization_is_130_and_goes_on_later(

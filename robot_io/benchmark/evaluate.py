@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from episodes.record import Outcome
@@ -35,9 +35,10 @@ class Unrecorded:
 
 def evaluate(
     robot: SimRobot, policy: Policy, reset_seeds: Iterable[int], *, step: int, test: bool = False
-) -> list[Trial]:
+) -> Iterator[Trial]:
     """One trial for each reset seed, of the policy that `step` steps of training made."""
-    return [_trial(robot, policy, reset_seed, step, test) for reset_seed in reset_seeds]
+    for reset_seed in reset_seeds:
+        yield _trial(robot, policy, reset_seed, step, test)
 
 
 def _trial(robot: SimRobot, policy: Policy, reset_seed: int, step: int, test: bool) -> Trial:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from episodes.errors import RegraspError, UsageError
-from episodes.record import ActionSource, Outcome
+from episodes.record import Outcome
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace, writer_lock
 from models.dataset import StepData, load_step_data
@@ -28,13 +28,13 @@ from robot_io.benchmark.farl import HilSerlFarl
 from robot_io.benchmark.hg_dagger import HgDagger
 from robot_io.benchmark.hil_serl import HilSerl
 from robot_io.benchmark.method import Method, Schedule, Start
+from robot_io.benchmark.noting import Noting, noted
 from robot_io.benchmark.progress import SoFar, forget_progress, load_progress, save_progress
 from robot_io.benchmark.protocol import TRACKER_M
-from robot_io.benchmark.record import CRASH, RunRecord, TrainingEpisode, read_run, versions
+from robot_io.benchmark.record import CRASH, RunRecord, read_run, versions
 from robot_io.benchmark.regrasp import HilSerlRegrasp
 from robot_io.collect import collect_session, failure_mode
-from robot_io.loop import EpisodeSummary, run_episode
-from robot_io.protocols import EpisodeEnd, RobotSpec, Step
+from robot_io.loop import run_episode
 from robot_io.recorder import SessionRecorder, plain
 from robot_io.sim import ScriptedHuman, SimRobot, make_robot
 
@@ -52,7 +52,7 @@ METHODS: Mapping[str, Callable[[Start], Method]] = {
 DEMONSTRATIONS, TRAINING = "demonstrations", "training"
 """the sessions of a run's workspace"""
 Tell = Callable[[SoFar], None]
-"""called after every episode and every evaluation"""
+"""called after every episode: demonstrated, of training, and of the policy alone"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,15 @@ class _Run:
         first, count = 1_000 * self.plan.seed, self.plan.schedule.demonstrations
         demonstrator = ScriptedHuman(self.robot, self.plan.seed, demo=True)
         reset_seeds = range(first, first + count)
-        collect_session(self.workspace, DEMONSTRATIONS, self.robot, reset_seeds, collection="demo", teleop=demonstrator)
+        collect_session(
+            self.workspace,
+            DEMONSTRATIONS,
+            self.robot,
+            reset_seeds,
+            collection="demo",
+            teleop=demonstrator,
+            on_episode=lambda summary: self._tell(),
+        )
         store = EpisodeStore(self.workspace.root)
         attributes = {name: store.attributes(name) for name in store.ids(session=DEMONSTRATIONS)}
         ordered = sorted(attributes, key=lambda name: int(attributes[name]["collected_by"]["seed"]))
@@ -190,7 +198,7 @@ class _Run:
         """One episode of training, recorded and noted."""
         index = len(self.so_far.training)
         reset_seed = 1_000_000 * (self.plan.seed + 1) + index
-        noting, method = _Noting(recorder), self.method
+        noting, method = Noting(recorder), self.method
         summary = run_episode(
             self.robot,
             method.policy,
@@ -205,15 +213,16 @@ class _Run:
             seed=reset_seed,
             timeout_outcome=Outcome.FAILURE,
         )
-        row = _noted(summary, noting.reasons, index, reset_seed, self.so_far.steps, failure_mode(self.robot, summary))
+        row = noted(summary, noting.reasons, index, reset_seed, self.so_far.steps, failure_mode(self.robot, summary))
         self.so_far.training.append(row)
         method.ended(row)
         self._tell()
 
     def _judge(self, first_seed: int, episodes: int, *, test: bool = False) -> None:
         reset_seeds = range(first_seed, first_seed + episodes)
-        self.so_far.trials += evaluate(self.robot, self.method.alone(), reset_seeds, step=self.so_far.steps, test=test)
-        self._tell()
+        for trial in evaluate(self.robot, self.method.alone(), reset_seeds, step=self.so_far.steps, test=test):
+            self.so_far.trials.append(trial)
+            self._tell()
 
     def _save(self) -> None:
         self._clock()
@@ -248,53 +257,3 @@ class _Run:
             trials=so_far.trials,
             made=plain(self.method.made()),
         )
-
-
-class _Noting:
-    """A `Recorder` that notes why the person took over, and passes everything on."""
-
-    def __init__(self, recorder: SessionRecorder) -> None:
-        self._recorder = recorder
-        self.reasons: list[str] = []
-
-    def start(self, spec: RobotSpec, collected_by: Mapping[str, Any]) -> None:
-        self._recorder.start(spec, collected_by)
-
-    def step(self, step: Step) -> None:
-        self._recorder.step(step)
-
-    def event(self, t: int, kind: str, **detail: Any) -> None:
-        if kind == "takeover":
-            self.reasons.append(str(detail["reason"]))
-        self._recorder.event(t, kind, **detail)
-
-    def finish(self, end: EpisodeEnd) -> str:
-        return self._recorder.finish(end)
-
-    def discard(self) -> None:
-        self._recorder.discard()
-
-
-def _noted(
-    summary: EpisodeSummary, reasons: list[str], index: int, reset_seed: int, first_step: int, failure: str
-) -> TrainingEpisode:
-    by = {source: summary.source_steps.get(source, 0) for source in ActionSource}
-    return TrainingEpisode(
-        index=index,
-        reset_seed=reset_seed,
-        first_step=first_step,
-        steps=summary.steps,
-        policy_steps=by[ActionSource.POLICY],
-        human_steps=by[ActionSource.HUMAN],
-        recovery_steps=by[ActionSource.RECOVERY],
-        hold_steps=by[ActionSource.HOLD],
-        success=summary.success is Outcome.SUCCESS,
-        end_reason=summary.end_reason,
-        failure_mode=failure,
-        reasons=tuple(reasons),
-        triggers=summary.triggers,
-        recoveries=summary.recoveries,
-        recoveries_better=summary.recoveries_better,
-        fault=summary.fault,
-        episode_id=summary.episode_id or "",
-    )
