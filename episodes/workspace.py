@@ -138,6 +138,14 @@ def workspace_lock(root: Path, *, alone: str = "") -> Iterator[None]:
 
 
 @contextmanager
+def one_at_a_time(root: Path, command: str) -> Iterator[None]:
+    """Write in the workspace beside others that do, but not beside a second `command` (a verb): `DataRefused`."""
+    holder = f"`regrasp {command}` (process {os.getpid()})"
+    with workspace_lock(root), _held(root / f".{command}.lock", fcntl.LOCK_EX, holder, f"{root} is in use"):
+        yield
+
+
+@contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Say in one sentence what a full, read-only or forbidden disk means for `path` (`DataRefused`)."""
     try:

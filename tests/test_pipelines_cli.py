@@ -22,7 +22,7 @@ from assets.making import Made
 from audits.log import AuditLog
 from episodes.errors import DataRefused
 from episodes.store import EpisodeStore
-from episodes.workspace import workspace_lock
+from episodes.workspace import one_at_a_time, workspace_lock
 from pipelines import cli
 from pipelines.cli import main
 from pipelines.commands import graph
@@ -350,6 +350,18 @@ def test_beside_a_demo_nothing_else_is_written(
     assert captured.out == ""
     told = f"{root} is in use by `regrasp demo` (process {os.getpid()}); wait until it ends, or end it\n"
     assert captured.err == told
+
+
+def test_a_second_materialization_is_refused_at_once_and_other_writers_are_not(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with one_at_a_time(root, "materialize"):
+        assert run(root, "materialize") == 3
+        told = f"{root} is in use by `regrasp materialize` (process {os.getpid()}); wait until it ends, or end it\n"
+        assert capsys.readouterr().err == told
+        assert run(root, "import", str(DATA / "seed_json")) == 0
+        with pytest.raises(DataRefused, match="in use"), workspace_lock(root, alone="`regrasp demo`"):
+            pass
 
 
 def test_a_run_of_the_graph_is_refused_beside_a_demo(root: Path) -> None:

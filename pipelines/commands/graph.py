@@ -29,11 +29,11 @@ class Materialize:
     """leave what the named assets read as it is"""
 
     def run(self, root: Path) -> int:
-        from episodes.workspace import Workspace, workspace_lock
+        from episodes.workspace import Workspace, one_at_a_time
         from pipelines.materialize import materialize
 
         workspace = Workspace.open(root)
-        with workspace_lock(root):
+        with one_at_a_time(root, "materialize"):
             report = materialize(workspace, self.assets, task=self.task, only=self.only)
         for key, seconds in report.seconds.items():
             print(f"  {key:24s} {seconds:7.1f} s")
