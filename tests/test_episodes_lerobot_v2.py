@@ -165,7 +165,9 @@ def _more_rows(root: Path) -> None:
             "(10, 0)",
         ),
         (lambda root: change(root, 1, task_index=[9] * 10), "task_index", "task 9 is not in meta/tasks.jsonl"),
-        (lambda root: change(root, 1, **{"next.success": [[True, False]] * 10}), "next.success", "2 values a step"),
+        (lambda root: change(root, 1, is_intervention=[7.0] * 10), "", "other values than true and false"),
+        (lambda root: change(root, 1, intervention=["a"] * 10), "", "names an actor 'a'"),
+        (lambda root: change(root, 1, timestamp=[[0.0, 1.0]] * 10), "timestamp", "2 values a step"),
     ],
 )
 def test_a_damaged_episode_is_quarantined(tmp_path: Path, damage: Callable[[Path], None], key: str, says: str) -> None:
@@ -260,3 +262,16 @@ def test_several_instructions_in_one_episode_are_said(tmp_path: Path) -> None:
     report = import_dataset(source, tmp_path / "w")
     assert EpisodeStore(tmp_path / "w").read(report.imported[0]).instruction == "turn lever vertical to front"
     assert any("several instructions" in told for told in report.warnings)
+
+
+def test_what_the_mapping_says_wins(tmp_path: Path) -> None:
+    source = copied(tmp_path)
+    for episode in range(4):
+        change(source, episode, joystick=[[1.0, 2.0]] * 10, auto=[1.0] * 5 + [0.0] * 5)
+    said = {"executed_action": "joystick", "intervention": {"from": "auto", "true": "policy"}}
+    report = import_dataset(source, tmp_path / "w", mapping={"fields": said})
+    episode = EpisodeStore(tmp_path / "w").read(report.imported[0])
+    np.testing.assert_array_equal(episode.executed_action, np.tile(np.float32([1, 2]), (10, 1)))
+    assert episode.action_source.tolist() == [0] * 5 + [2] * 5
+    wrong = import_dataset(source, tmp_path / "w", mapping={"fields": {"proprio": "nothing"}})
+    assert {(error.key, error.what) for error in wrong.quarantined} == {("nothing", "there is no such column")}

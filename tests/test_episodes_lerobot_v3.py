@@ -109,7 +109,7 @@ def test_success_must_be_said(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path / "w")
     found = [store.attributes(name)["success"] for name in report.imported]
     assert found == ["success"] + ["unknown"] * 24
-    assert store.attributes(report.imported[0])["success_derivation"] == "column next.success"
+    assert store.attributes(report.imported[0])["success_derivation"] == "field next.success of the source"
 
 
 def test_recorded_stamps_are_kept_and_bad_ones_counted(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
 """LeRobot datasets, whatever their layout: what the columns of an episode say. `lerobot_v2` and `_v3` find the files.
 
-Images in Parquet are passed through; video becomes JPEG quality 95. The outcome is `episode_success` of the list of
-episodes, or `next.success` where that column says so once; a reward says nothing. Who acted is taken from our own
-`control_mode`, else from an intervention column, and is unknown without one. What `regrasp export` wrote comes back
-whole, by its note; a column that is NaN all along is absent.
+Images in Parquet are passed through; video becomes JPEG quality 95. Who acted and how it ended is what `meaning` finds
+in the columns and in the list of episodes; a reward says nothing. What `regrasp export` wrote comes back whole, by its
+note; a column that is NaN all along is absent.
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from episodes.errors import EpisodeFormatError
-from episodes.formats import note
+from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.formats import fields, meaning, note
 from episodes.formats.lerobot_info import fill, read_info
 from episodes.formats.lerobot_steps import Steps
+from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
     MEND,
     Clock,
@@ -28,15 +28,12 @@ from episodes.formats.source import (
     collection_of,
     inside,
     pack_foreign,
-    sources_from_flags,
     unchanging,
 )
 from episodes.formats.video import read_frames
-from episodes.record import ActionSource, Array, EncodedFrames, Episode, Outcome
+from episodes.record import Array, EncodedFrames, Episode
 from episodes.slug import slugify
 
-_INTERVENTION = ("complementary_info.is_intervention", "is_intervention", "intervention")
-_CONTROL_MODE = "complementary_info.control_mode"
 _TIME = "complementary_info.time_s"
 _POLICY_ID = "complementary_info.collector_policy_id"
 _EE_POSE = "observation.ee_pose"
@@ -46,8 +43,7 @@ _OPTIONAL = {
     "human_action": "complementary_info.human_action",
     "raw_action": "complementary_info.raw_command",
 }
-_READ = {"observation.state", "action", "next.reward", "next.success", _CONTROL_MODE, _TIME, _POLICY_ID}
-_READ |= {_EE_POSE, *_OPTIONAL.values(), *_INTERVENTION}
+_READ = {"observation.state", "action", "next.reward", _TIME, _POLICY_ID, _EE_POSE, *_OPTIONAL.values()}
 _BOOKKEEPING = {"next.done", "timestamp", "frame_index", "episode_index", "index", "task_index"}
 STAMP_TOLERANCE_S = 1e-3
 """LeRobot writes `frame_index / fps` as float32; stamps further off were recorded"""
@@ -99,17 +95,27 @@ class LeRobot(ABC):
         if isinstance(row, EpisodeFormatError):
             raise row
         steps = self._steps(name, row)
-        episode, warning = note.with_note(self._episode(row, steps), row.get(note.KEY), asked_fps=self._asked_fps)
+        try:
+            episode, warning = note.with_note(self._episode(row, steps), row.get(note.KEY), asked_fps=self._asked_fps)
+        except EpisodeFormatError:
+            raise
+        except DataRefused as error:
+            raise EpisodeFormatError(str(error), file=steps.file, episode=name, remedy=MEND) from error
         self._warn(warning)
         return episode
 
     def _episode(self, row: Row, steps: Steps) -> Episode:
-        source = _source(steps)
+        said: dict[Any, FieldMapping] = self._mapping.fields
+        guesses: list[str] = []
+        acting, ending = said.get("intervention"), said.get("success")
+        actors = meaning.actors(steps.those(meaning.says_who_acts, acting), len(steps), acting)
         time_s, derivation, defects = self._times(steps)
         images = {name: self._images(row, steps, key) for key, name in self._cameras.items()}
-        success, said_by = _success(row, steps)
-        names = list(self.info.names_of("action"))
-        others: dict[str, Any] = {field: _given(steps.numbers(key)) for field, key in _OPTIONAL.items()}
+        in_steps = None if ending is None or ending.source[0] in row else ending
+        success, said_by = meaning.outcome(steps.those(meaning.says_how_it_ended, in_steps), row, ending)
+        arrays = self._arrays(steps) | fields.arrays_of(said, steps.values, guesses)
+        for warning in (actors.warning, *guesses):
+            self._warn(warning)
         return Episode(
             task=slugify(self.root.resolve().name),
             instruction=self._instruction(steps),
@@ -119,27 +125,36 @@ class LeRobot(ABC):
             time_derivation=derivation,
             source_time_defects=defects,
             fps=self._clock.fps,
-            action_source=source,
-            collection=collection_of(source),
+            action_source=actors.source,
+            collection=collection_of(actors.source),
             success=success,
             success_derivation=said_by,
             source_format=self.source_format,
             source_uri=f"{self.root.resolve().name}/{steps.file}#{steps.episode}",
             source_sha256=steps.digest,
-            action_space={"names": names} if names else {},
-            proprio=steps.numbers("observation.state"),
-            proprio_names=self.info.names_of("observation.state"),
-            ee_pose=_given(steps.numbers(_EE_POSE, np.float64)),
-            executed_action=steps.numbers("action"),
-            reward=_given(steps.one("next.reward")),
             policy_id=_policy_id(steps),
             images=images,
             cameras=camera_info(images),
-            **others,
+            **arrays,
         )
+
+    def _arrays(self, steps: Steps) -> dict[str, Any]:
+        """The arrays of the record by the names that LeRobot and our own export give them."""
+        names = list(self.info.names_of("action"))
+        return {
+            "proprio": steps.numbers("observation.state"),
+            "proprio_names": self.info.names_of("observation.state"),
+            "executed_action": steps.numbers("action"),
+            "action_space": {"names": names} if names else {},
+            "ee_pose": _given(steps.numbers(_EE_POSE, np.float64)),
+            "reward": _given(steps.one("next.reward")),
+            **{field: _given(steps.numbers(key)) for field, key in _OPTIONAL.items()},
+        }
 
     def _times(self, steps: Steps) -> tuple[Array, Any, dict[str, int]]:
         """Times, how they are known, and what is wrong with the stamps of the source."""
+        if "time" in self._mapping.fields:
+            return fields.stamps_of(self._mapping.fields["time"], steps.values), "recorded", {}
         steady_s = np.arange(len(steps)) / self._clock.fps
         recorded_s, stamps_s = steps.one(_TIME), steps.one("timestamp")
         if stamps_s is None or self._clock.derivation == "assumed rate":
@@ -200,7 +215,9 @@ class LeRobot(ABC):
 
     def _dropped(self) -> list[str]:
         kept = _READ | _BOOKKEEPING | self._cameras.keys()
-        lost = sorted(self.info.features.keys() - kept)
+        kept |= {key for field in self._mapping.fields.values() for key in field.source}
+        read = {key for key in self.info.features if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)}
+        lost = sorted(self.info.features.keys() - kept - read)
         return [f"not kept: columns {', '.join(lost)}"] if lost else []
 
     def _recoded(self) -> list[str]:
@@ -221,27 +238,6 @@ def whole(row: Row, key: str, *, file: str, episode: str) -> int:
         what = f"{key} is {str(value)[:40]!r} and no count"
         raise EpisodeFormatError(what, file=file, episode=episode, key=key, remedy=MEND)
     return value
-
-
-def _source(steps: Steps) -> Array:
-    """(T,) who acted, as far as a column says it."""
-    codes = {source.name.lower(): source for source in ActionSource}
-    modes = steps.cells(_CONTROL_MODE)
-    if modes and all(mode in codes for mode in modes):
-        return np.array([codes[str(mode)] for mode in modes], np.uint8)
-    for key in _INTERVENTION:
-        flags = steps.one(key)
-        if flags is not None:
-            return np.where(np.isnan(flags), ActionSource.UNKNOWN, sources_from_flags(flags > 0)).astype(np.uint8)
-    return np.full(len(steps), ActionSource.UNKNOWN, np.uint8)
-
-
-def _success(row: Row, steps: Steps) -> tuple[Outcome, str]:
-    """The outcome and who says it. Where no step says success, the column may be one that nobody filled."""
-    if row.get("episode_success") in ("success", "failure"):
-        return Outcome(row["episode_success"]), "column episode_success"
-    said = steps.one("next.success")
-    return (Outcome.SUCCESS, "column next.success") if said is not None and (said > 0).any() else (Outcome.UNKNOWN, "")
 
 
 def _given(values: Array | None) -> Array | None:

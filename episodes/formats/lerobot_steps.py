@@ -6,7 +6,7 @@ where one number stands is NaN; a null where a list stands is a hole and refused
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from episodes.errors import EpisodeFormatError
+from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import MEND, stamp, unchanging
 from episodes.record import Array
 
@@ -64,6 +65,21 @@ class Steps:
             return found
         except (pa.ArrowException, ValueError) as error:
             raise self.refusal(f"text that is not UTF-8: {error}", key) from error
+
+    def values(self, key: str) -> Array:
+        """A column of numbers (T, n) or of text (T,) that has to be there."""
+        if key not in self.table.column_names:
+            raise self.refusal("there is no such column", key)
+        if pa.types.is_string(self.table[key].type) or pa.types.is_large_string(self.table[key].type):
+            return np.array([cell or "" for cell in self.cells(key) or ()], object)
+        column = self.numbers(key, np.float64)
+        assert column is not None
+        return column
+
+    def those(self, wanted: Callable[[str], bool], said: FieldMapping | None) -> dict[str, Array]:
+        """The columns whose name is wanted, and those that the mapping names."""
+        names = dict.fromkeys([*filter(wanted, self.table.column_names), *(said.source if said else ())])
+        return {key: self.values(key) for key in names}
 
     def check(self, length: int) -> None:
         """Refuse an episode without one row for each of its `length` steps."""

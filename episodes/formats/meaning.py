@@ -61,12 +61,22 @@ class Actors:
 
 def plain_name(key: str) -> str:
     """The last part of a key without the prefixes that formats put before it: `complementary_info.x`, `info/x`."""
-    return key.replace("/", ".").rpartition(".")[2].lower()
+    return key.replace("/", ".").replace(":", ".").rpartition(".")[2].lower()
 
 
 def says_who_acts(key: str) -> bool:
     """True for a column that `actors` reads."""
     return plain_name(key) in KNOWN or plain_name(key) in GUESSED
+
+
+def says_how_it_ended(key: str) -> bool:
+    """True for a name that `outcome` reads."""
+    return plain_name(key) in SUCCESS + FAILURE
+
+
+def says_outcome(key: str) -> bool:
+    """True for a column that `outcome` reads."""
+    return plain_name(key) in SUCCESS + FAILURE
 
 
 def actors(columns: Mapping[str, Any], length: int, said: FieldMapping | None = None) -> Actors:
@@ -88,7 +98,8 @@ def actors(columns: Mapping[str, Any], length: int, said: FieldMapping | None = 
 
 def _agreed(found: dict[str, Array], *, guessed: bool) -> Actors:
     """The finest of the columns, which all tell human steps from others in the same way."""
-    finest = max(found, key=lambda key: len(np.unique(found[key])))
+    names = GUESSED if guessed else KNOWN  # who is named, is named finer than by a flag
+    finest = max(found, key=lambda key: (names[plain_name(key)] == "mode", len(np.unique(found[key]))))
     for key, source in found.items():
         both = (source != ActionSource.UNKNOWN) & (found[finest] != ActionSource.UNKNOWN)
         odd = both & ((source == ActionSource.HUMAN) != (found[finest] == ActionSource.HUMAN))
@@ -150,8 +161,8 @@ def outcome(
     """
     if said is not None:
         return _declared(steps, episode, said)
-    found = {key: _word(key, value) for key, value in episode.items() if plain_name(key) in SUCCESS + FAILURE}
-    found |= {key: _column(key, values) for key, values in steps.items() if plain_name(key) in SUCCESS + FAILURE}
+    found = {key: _word(key, value) for key, value in episode.items() if says_how_it_ended(key)}
+    found |= {key: _column(key, values) for key, values in steps.items() if says_how_it_ended(key)}
     found = {key: result for key, result in found.items() if result is not Outcome.UNKNOWN}
     if len(set(found.values())) > 1:
         one, other = sorted(found)[:2]
