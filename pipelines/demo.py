@@ -17,7 +17,6 @@ from time import perf_counter
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from assets.settings import begin_settings
 from audits.freeze import freeze, list_freezes
@@ -26,6 +25,7 @@ from episodes.errors import GateNotMet
 from episodes.workspace import Workspace, atomic_write, workspace_lock
 from models.processes import Processes
 from pipelines.closed_loop import ARMS, ClosedLoop
+from pipelines.commands.show import count_bar
 from pipelines.materialize import materialize
 from pipelines.scoreboard import Scoreboard, print_scoreboard
 from pipelines.simulated import SessionJob, run_sessions
@@ -107,7 +107,7 @@ class Demo:
         self.seconds = self._read_seconds()
         releases = self._released() or self._prepare()
         loops = {task: self._loop(task, releases[task]) for task in self.plan.tasks}
-        with self._stage("closed loop"), self._bar("closed loop") as on_count:
+        with self._stage("closed loop"), count_bar("closed loop", self.console) as on_count:
             arms = {task: loop.run(self.robots, on_count=on_count) for task, loop in loops.items()}
         with self._stage("returned session"):
             sessions = [loop.session(arm) for loop in loops.values() for arm in ARMS]
@@ -180,7 +180,7 @@ class Demo:
         )
 
     def _run(self, what: str, jobs: list[SessionJob]) -> None:
-        with self._bar(what) as on_count:
+        with count_bar(what, self.console) as on_count:
             summaries = run_sessions(jobs, self.robots, on_count=on_count)
         stopped = sum(bool(summary.fault) for session in summaries for summary in session)
         if stopped:
@@ -218,13 +218,6 @@ class Demo:
 
     def _read_seconds(self) -> dict[str, float]:
         return json.loads(self._seconds_path.read_text()) if self._seconds_path.is_file() else {}
-
-    @contextmanager
-    def _bar(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            bar = progress.add_task(what, total=None)
-            yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 def promote_candidate(workspace: Workspace, task: str, say: Callable[[str], object]) -> str:

@@ -22,6 +22,7 @@ from assets.stages import STAGE, Stage
 from assets.versions import Stale, Survey, survey
 from episodes.errors import GateNotMet, UsageError
 from episodes.workspace import Workspace
+from pipelines.commands.show import bars
 from pipelines.plan import Batch, batches, passes, reach
 from pipelines.resources import dagster_instance, register_partitions
 
@@ -153,8 +154,8 @@ def _make_all(workspace: Workspace, scope: Scope, report: Report, total: int, *,
 
     # It logs with its traceback what ends the closing of a connection of Dagster's, and that may be a Ctrl-C.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    with _bars(total, show_progress) as bars, dagster_instance(workspace) as instance:
-        maker = Maker(workspace.root, progress=bars.inner, on_stage=bars.stage)
+    with _bars(total, show_progress) as shown, dagster_instance(workspace) as instance:
+        maker = Maker(workspace.root, progress=shown.inner, on_stage=shown.stage)
         job = definitions(maker).resolve_implicit_global_asset_job_def()
         for stages in passes():
             # Again until nothing is left: where a partition was refused, its neighbours in the run have stages to make.
@@ -269,9 +270,5 @@ class _Bars:
 
 @contextmanager
 def _bars(total: int, show: bool) -> Iterator[_Bars]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not show, transient=True) as progress:
+    with bars(show=show) as progress:
         yield _Bars(progress, progress.add_task("", total=total), progress.add_task("", visible=False))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import Positional
 
 from episodes.errors import UsageError
+from pipelines.commands.show import count_bar
 
 if TYPE_CHECKING:
     from episodes.formats.exporting import Leaving
@@ -43,7 +43,7 @@ class Export:
 
         store = EpisodeStore(Workspace.open(root).root)
         leaving, excluded = self._chosen(store)
-        with _bar() as progress:
+        with count_bar("export") as progress:
             report = export_dataset(store, self.destination, leaving, format=self.format, progress=progress)
         if excluded:
             print(f"left out: {excluded} excluded episodes")
@@ -113,15 +113,3 @@ def _curves(derived: Path, session: str, episode_id: str) -> Mapping[str, Array]
             rows = pl.scan_parquet(path).filter(pl.col("episode_id") == episode_id).sort("frame_index").collect()
             found |= {name: rows[name].to_numpy() for name in columns if len(rows)}
     return found
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of episodes, to be called with (done, total)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("export"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)

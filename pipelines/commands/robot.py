@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from episodes.errors import UsageError
+from pipelines.commands.show import count_bar
 
 if TYPE_CHECKING:
     from pipelines.simulated import SessionJob
@@ -165,7 +164,7 @@ def _recorded(job: SessionJob) -> int:
     from models.processes import Processes
     from pipelines.simulated import run_sessions
 
-    with workspace_lock(job.root), _episodes_bar() as on_count, Processes(1) as robots:
+    with workspace_lock(job.root), count_bar("episodes") as on_count, Processes(1) as robots:
         (summaries,) = run_sessions([job], robots, on_count=on_count)
     there = set(EpisodeStore(job.root).ids(session=job.session))
     recorded = [summary for summary in summaries if summary.episode_id in there]
@@ -179,15 +178,3 @@ def _recorded(job: SessionJob) -> int:
 
 def _new_session(kind: str) -> str:
     return f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
-
-
-@contextmanager
-def _episodes_bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of episodes, to be called with (there, wanted)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("episodes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)

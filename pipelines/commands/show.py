@@ -1,10 +1,15 @@
-"""How commands print: tables for people, JSON for programs."""
+"""How commands print: tables for people, JSON for programs, and on the way how far they are."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 
 def print_json(value: Any) -> None:
@@ -28,3 +33,20 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
     widths = [max(len(text[i]) for text in texts) for i in range(len(names))]
     for text in texts:
         print("  ".join(cell.ljust(width) for cell, width in zip(text, widths, strict=True)).rstrip())
+
+
+@contextmanager
+def count_bar(what: str, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, to be called with (done, total)."""
+    with bars(console) as progress:
+        bar = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def bars(console: Console | None = None, *, show: bool = True) -> Progress:
+    """Progress bars, each with its name, count and time; on stderr unless `console` says otherwise, gone at the end."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console or Console(stderr=True), disable=not show, transient=True)
