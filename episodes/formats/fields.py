@@ -30,7 +30,7 @@ _DIVIDED = re.compile(r"(?:/|\.dividedby)(\d*[1-9]\d*\.\d+|0\.\d*[1-9]\d*)$")
 _SIZES = {"xyzw": 4, "wxyz": 4, "rotation_vector": 3, "roll_pitch_yaw": 3}
 
 
-def arrays_of(fields: Mapping[str, FieldMapping], column: Callable[[str], Array], guesses: list[str]) -> dict[str, Any]:
+def arrays_of(fields: Mapping[Any, FieldMapping], column: Callable[[str], Array], guesses: list[str]) -> dict[str, Any]:
     """Fields of `Episode` out of `column(name) -> (T,) or (T, n)`, by the mapping.
 
     What had to be guessed is appended to `guesses`. Raises `DataRefused` where the mapping does not fit.
