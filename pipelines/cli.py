@@ -31,6 +31,7 @@ from pipelines.commands.graph import App, Materialize, Ui
 from pipelines.commands.label import Label
 from pipelines.commands.release import Release
 from pipelines.commands.robot import Collect, Demo, Deploy
+from pipelines.commands.ursim import UrSim
 from pipelines.resources import workspace_root
 
 UNEXPECTED, INTERRUPTED, UNREAD = 1, 130, 141
@@ -49,6 +50,7 @@ Verb = (
     | Annotated[Audit, subcommand("audit")]
     | Annotated[Release, subcommand("release")]
     | Annotated[Deploy, subcommand("deploy")]
+    | Annotated[UrSim, subcommand("ursim")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 

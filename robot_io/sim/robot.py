@@ -111,15 +111,21 @@ class SimRobot:
         executed = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
         if self.task.gripper_locked:
             executed[6] = -1.0
-        self.steps += 1
         try:
             self.arm.drive(executed[:6].astype(float), finger_travel(executed[6]), self.task.react)
         except DeviceError:
+            self.steps += 1
             self._break_down()
             return executed
+        self.stepped()
+        return executed
+
+    def stepped(self) -> Observation:
+        """Count, judge and sense one policy step that the physics went through, whoever drove it."""
+        self.steps += 1
         self._privileged = self._judge()
         self._observation = self._sense()
-        return executed
+        return self._observation
 
     def stop(self) -> None:
         """Stop pushing: the measured pose becomes the target."""

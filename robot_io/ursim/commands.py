@@ -1,0 +1,326 @@
+"""What the control script does for each command number, after the script of `ur_rtde` 1.6.5.
+
+A command takes its arguments from the mailbox and acts on the controller at once, or returns a motion to wait for.
+Commands that are not in the table end the program with a reason, as an unknown function would: `servoC`, jogging,
+teach and freedrive mode, contact detection, joint position history, torques, dynamics, external force sensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from episodes.record import Array
+from robot_io.ur import kinematics
+from robot_io.ursim.controller import DT_S, Controller, Watchdog
+from robot_io.ursim.force import ForceMode
+from robot_io.ursim.limits import overstepped
+from robot_io.ursim.mailbox import Mailbox
+from robot_io.ursim.motion import (
+    JointSpeed,
+    Motion,
+    Path,
+    ScriptError,
+    Servo,
+    Stop,
+    ToolSpeed,
+    move_joints,
+    move_tool,
+    solved,
+)
+from robot_io.ursim.script import PathMove, Script
+
+FORCE_STOP = 10.0
+
+
+@dataclass(slots=True)
+class Running:
+    """A control script that runs: its controller, its mailbox, what it was uploaded with."""
+
+    robot: Controller
+    mail: Mailbox
+    script: Script = field(default_factory=lambda: Script(name="rtde_control", is_control=True))
+
+    @property
+    def joints(self) -> Array:
+        """(6,) the target."""
+        return self.robot.target.q
+
+    def flange_of(self, pose: Array) -> Array:
+        """UR pose of the tool point -> (4, 4) of the flange."""
+        return kinematics.transform(pose) @ np.linalg.inv(self.robot.tool.point)
+
+
+Command = Callable[[Running], Motion | None]
+
+
+def _moved(run: Running, motion: Motion) -> Motion | None:
+    """Begin a move; the client waits for it unless it asked not to. A move that it did not wait for is dropped."""
+    if run.mail.async_runs:
+        run.robot.release()
+        run.mail.async_ends()
+    run.robot.begin(motion)
+    if run.mail.integer(1) != 1:
+        return motion
+    run.mail.async_begins()
+    return None
+
+
+def _profile(run: Running) -> tuple[float, float]:
+    speed, acceleration = run.mail.vector(6, 2)
+    if speed <= 0.0 or acceleration <= 0.0:
+        raise ScriptError(f"a move with speed {speed} and acceleration {acceleration}")
+    return float(speed), float(acceleration)
+
+
+def move_j(run: Running) -> Motion | None:
+    return _moved(run, move_joints(run.joints, run.mail.vector(0), *_profile(run)))
+
+
+def move_j_to_pose(run: Running) -> Motion | None:
+    goal = solved(run.flange_of(run.mail.vector(0)), run.joints)
+    return _moved(run, move_joints(run.joints, goal, *_profile(run)))
+
+
+def move_l(run: Running) -> Motion | None:
+    goal = kinematics.transform(run.mail.vector(0))
+    return _moved(run, move_tool(run.joints, goal, run.robot.tool.point, *_profile(run)))
+
+
+def move_l_to_joints(run: Running) -> Motion | None:
+    goal = kinematics.flange(run.mail.vector(0)) @ run.robot.tool.point
+    return _moved(run, move_tool(run.joints, goal, run.robot.tool.point, *_profile(run)))
+
+
+def move_path(run: Running) -> Motion | None:
+    tool = run.robot.tool.point
+    return _moved(run, Path([_leg(move, tool) for move in run.script.path]))
+
+
+def _leg(move: PathMove, tool: Array) -> Callable[[Array], Motion]:
+    def begin(joints: Array) -> Motion:
+        pose = kinematics.transform(move.goal) if move.is_pose else kinematics.flange(move.goal) @ tool
+        if move.linear:
+            return move_tool(joints, pose, tool, move.speed, move.acceleration)
+        goal = solved(pose @ np.linalg.inv(tool), joints) if move.is_pose else move.goal
+        return move_joints(joints, goal, move.speed, move.acceleration)
+
+    return begin
+
+
+def force_mode(run: Running) -> None:
+    run.robot.force_mode = ForceMode(
+        frame=kinematics.transform(run.mail.vector(0)),
+        compliant=np.array([run.mail.integer(i) != 0 for i in range(2, 8)]),
+        wrench=run.mail.vector(6),
+        limits=run.mail.vector(12),
+    )
+
+
+def force_mode_stop(run: Running) -> Motion | None:
+    run.robot.end_force_mode()
+    return _stopped(run, Stop(FORCE_STOP, run.robot.tool.point))
+
+
+def _stopped(run: Running, stop: Stop) -> Motion:
+    run.robot.release()
+    run.robot.begin(stop)
+    return stop
+
+
+def speed_j(run: Running) -> None:
+    speed, (acceleration, _) = run.mail.vector(0), run.mail.vector(6, 2)
+    if isinstance(run.robot.motion, JointSpeed):
+        run.robot.motion.speed, run.robot.motion.acceleration = speed, float(acceleration)
+    else:
+        run.robot.begin(JointSpeed(speed, float(acceleration)))
+
+
+def speed_l(run: Running) -> None:
+    speed, (acceleration, _) = run.mail.vector(0), run.mail.vector(6, 2)
+    if isinstance(run.robot.motion, ToolSpeed):
+        run.robot.motion.speed, run.robot.motion.acceleration = speed, float(acceleration)
+    else:
+        run.robot.begin(ToolSpeed(speed, float(acceleration), run.robot.tool.point))
+
+
+def servo_j(run: Running) -> None:
+    _servo(run, run.mail.vector(0))
+
+
+def servo_l(run: Running) -> None:
+    _servo(run, solved(run.flange_of(run.mail.vector(0)), run.joints))
+
+
+def _servo(run: Running, goal: Array) -> None:
+    _, lookahead_s, gain = run.mail.vector(8, 3)
+    if lookahead_s <= 0.0 or gain <= 0.0:
+        raise ScriptError(f"servoj with lookahead {lookahead_s} and gain {gain}")
+    if isinstance(run.robot.motion, Servo):
+        run.robot.motion.goal, run.robot.motion.lookahead_s, run.robot.motion.gain = goal, lookahead_s, gain
+    else:
+        run.robot.begin(Servo(goal, float(lookahead_s), float(gain)))
+
+
+def stop_servo(run: Running) -> Motion | None:
+    return _stopped(run, Stop(run.mail.number(0), run.robot.tool.point))
+
+
+def stop_speed(run: Running) -> Motion | None:
+    linear = isinstance(run.robot.motion, ToolSpeed)
+    return _stopped(run, Stop(run.mail.number(0), run.robot.tool.point if linear else None))
+
+
+def stop_move(run: Running) -> Motion | None:
+    if isinstance(run.robot.motion, Servo | JointSpeed | ToolSpeed):
+        raise ScriptError("another thread is already controlling the robot")
+    if run.mail.async_runs:
+        run.mail.async_ends()
+    stop = _stopped(run, Stop(run.mail.number(0)))
+    if run.mail.integer(1) != 1:
+        return stop
+    run.mail.async_begins()
+    return None
+
+
+def zero_force(run: Running) -> None:
+    run.robot.tool.zero(run.robot.arm.flange, run.robot.arm.wrench)
+
+
+def set_payload(run: Running) -> None:
+    mass, *centre = run.mail.vector(0, 4)
+    run.robot.tool.mass_kg = float(mass)
+    if any(centre):
+        run.robot.tool.centre_m = np.array(centre)
+
+
+def set_target_payload(run: Running) -> None:
+    set_payload(run)
+    run.robot.tool.inertia = run.mail.vector(4)
+
+
+def set_gravity(run: Running) -> None:
+    """UR is given the acceleration that holds against it: (0, 0, 9.82) upright."""
+    run.robot.tool.gravity = -run.mail.vector(0, 3)
+
+
+def set_tcp(run: Running) -> None:
+    run.robot.tool.point = kinematics.transform(run.mail.vector(0))
+
+
+def set_force_gain(run: Running) -> None:
+    run.robot.force_gain = float(np.clip(run.mail.number(0), 0.0, 2.0))
+
+
+def set_force_damping(run: Running) -> None:
+    """Taken and without effect: the admittance has no inertia to damp."""
+    run.mail.number(0)
+
+
+def set_watchdog(run: Running) -> None:
+    hertz = run.mail.number(0)
+    name = f"input_int_register_{run.script.offset}"
+    run.robot.watchdog = Watchdog(name, 1.0 / hertz, run.robot.time_s) if hertz > 0.0 else None
+
+
+def protective_stop(run: Running) -> None:
+    run.robot.protective_stop("asked for by the program")
+
+
+def inverse(run: Running) -> None:
+    run.mail.answer(solved(run.flange_of(run.mail.vector(0)), run.joints))
+
+
+def inverse_near(run: Running) -> None:
+    run.mail.answer(solved(run.flange_of(run.mail.vector(0)), run.mail.vector(6)))
+
+
+def has_inverse(run: Running) -> None:
+    run.mail.answer_integer(kinematics.inverse(run.flange_of(run.mail.vector(0)), run.joints) is not None)
+
+
+def forward_now(run: Running) -> None:
+    run.mail.answer(kinematics.pose(kinematics.flange(run.robot.arm.q) @ run.robot.tool.point))
+
+
+def forward_of(run: Running) -> None:
+    run.mail.answer(kinematics.pose(kinematics.flange(run.mail.vector(0)) @ kinematics.transform(run.mail.vector(6))))
+
+
+def flange_pose(run: Running) -> None:
+    run.mail.answer(kinematics.pose(run.robot.arm.flange))
+
+
+def tcp_offset(run: Running) -> None:
+    run.mail.answer(kinematics.pose(run.robot.tool.point))
+
+
+def composed(run: Running) -> None:
+    first, second = (kinematics.transform(run.mail.vector(i)) for i in (0, 6))
+    run.mail.answer(kinematics.pose(first @ second))
+
+
+def step_time(run: Running) -> None:
+    run.mail.answer([DT_S])
+
+
+def is_steady(run: Running) -> None:
+    run.mail.answer_integer(run.robot.steady)
+
+
+def pose_is_safe(run: Running) -> None:
+    run.mail.answer_integer(kinematics.inverse(run.flange_of(run.mail.vector(0)), run.joints) is not None)
+
+
+def joints_are_safe(run: Running) -> None:
+    still = np.zeros(6)
+    run.mail.answer_integer(not overstepped(run.mail.vector(0), still, still, 0.0, 0.0))
+
+
+REALTIME: Mapping[int, Command] = {
+    6: force_mode,
+    9: speed_j,
+    10: speed_l,
+    11: servo_j,
+    24: servo_l,
+    26: step_time,
+    58: flange_pose,
+}
+"""repeated each cycle while their number stands in the register"""
+REALTIME_NUMBERS = frozenset({6, 9, 10, 11, 24, 25, 26, 27, 38, 58, 66, 67, 68, 69, 70, 71})
+ONCE: Mapping[int, Command] = {
+    1: move_j,
+    2: move_j_to_pose,
+    3: move_l,
+    4: move_l_to_joints,
+    7: force_mode_stop,
+    8: zero_force,
+    15: stop_speed,
+    16: stop_servo,
+    17: set_payload,
+    20: set_force_damping,
+    21: set_force_gain,
+    29: set_tcp,
+    30: inverse_near,
+    31: protective_stop,
+    33: stop_move,
+    34: stop_move,
+    35: set_watchdog,
+    36: pose_is_safe,
+    37: joints_are_safe,
+    39: composed,
+    40: tcp_offset,
+    43: forward_now,
+    44: forward_of,
+    45: move_path,
+    46: inverse,
+    47: is_steady,
+    59: set_gravity,
+    60: has_inverse,
+    61: has_inverse,
+    65: set_target_payload,
+}
+"""done once, then `done` stands until the register is cleared"""
+END = 255
