@@ -60,10 +60,10 @@ def import_dataset(
 
     `format` is one of `readers()`, detected by default. `fps` overrides the step rate; `mapping` (a dict, TOML or
     JSON file, see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by
-    default the name of the dataset or environment. `allow_pickle` is for pickle formats; no reader here opens one
-    yet. With `strict` the first bad episode raises; otherwise it is quarantined. Raises `EpisodeFormatError` where
-    the dataset as a whole cannot be read, `UsageError` for wrong arguments, `DataRefused` for a full disk or a busy
-    session.
+    default the name of the dataset or environment. Without `allow_pickle` no pickle is opened, and with it in a
+    process that builds plain arrays alone. With `strict` the first bad episode raises; otherwise it is quarantined.
+    Raises `EpisodeFormatError` where the dataset as a whole cannot be read, `UsageError` for wrong arguments,
+    `DataRefused` for a full disk or a busy session.
     """
     from episodes.formats.source import check_fps, read_mapping
 
@@ -74,7 +74,14 @@ def import_dataset(
         if name is not None:
             check_slug(what, name)
     declared = read_mapping(mapping)
-    with closing(_open(path, format or _detect(path), declared, check_fps(fps))) as opened, ExitStack() as locks:
+    chosen = format or _detect(path)
+    if chosen == "transition_pickle" and not allow_pickle:
+        what, remedy = (
+            "a pickle can run code when it is opened, so none was",
+            "if you trust who made it, --allow-pickle",
+        )
+        raise EpisodeFormatError(what, file=path.name, remedy=f"{remedy} reads plain arrays in a process of its own")
+    with closing(_open(path, chosen, declared, check_fps(fps))) as opened, ExitStack() as locks:
         return _Import(EpisodeStore(root), path, task, session, declared, locks, strict).run(opened)
 
 
@@ -196,15 +203,28 @@ def _default_session(path: Path, task: str) -> str:
 
 def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportMapping, float | None], Source]]]:
     """Each format's detector and reader, in the order in which they are tried."""
-    from episodes.formats import lerobot_v2, lerobot_v3, rlds, robomimic_hdf5, robosuite_hdf5, seed_json
+    from episodes.formats import (
+        aloha_hdf5,
+        lerobot_v2,
+        lerobot_v3,
+        rlds,
+        robomimic_hdf5,
+        robosuite_hdf5,
+        rosbag1,
+        seed_json,
+        transition_pickle,
+    )
 
     return {
         "lerobot_v2": (lerobot_v2.detect, lerobot_v2.LeRobotV2),
         "lerobot_v3": (lerobot_v3.detect, lerobot_v3.LeRobotV3),
         "rlds": (rlds.detect, rlds.Rlds),
+        "aloha_hdf5": (aloha_hdf5.detect, aloha_hdf5.AlohaHdf5),
         "robomimic_hdf5": (robomimic_hdf5.detect, robomimic_hdf5.RobomimicHdf5),
         "robosuite_hdf5": (robosuite_hdf5.detect, robosuite_hdf5.RobosuiteHdf5),
+        "rosbag1": (rosbag1.detect, rosbag1.RosBag1),
         "seed_json": (seed_json.detect, seed_json.SeedJson),
+        "transition_pickle": (transition_pickle.detect, transition_pickle.TransitionPickle),
     }
 
 
@@ -216,16 +236,14 @@ def _detect(path: Path) -> str:
 
 
 def _unknown_format(path: Path) -> EpisodeFormatError:
-    """Why nothing reads this, with the two cases that have a remedy of their own."""
+    """Why nothing reads this, with the case that has a remedy of its own."""
     from episodes.formats.source import LFS_POINTER, starts_with
 
     what, remedy = (
         "no format is recognised",
         f"give a dataset of one of {', '.join(readers())}, or force one with --format",
     )
-    if path.suffix in (".pkl", ".pickle"):
-        what, remedy = "a pickle can run code when it is opened, so none is read", "convert it to HDF5 first"
-    elif starts_with(path, LFS_POINTER):
+    if starts_with(path, LFS_POINTER):
         what, remedy = "this is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
     return EpisodeFormatError(what, file=path.name, remedy=remedy)
 

@@ -22,13 +22,13 @@ from episodes.formats import fields, meaning
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.rlds_record import INSTRUCTIONS, Record, leaves_of
 from episodes.formats.source import (
-    MEND,
     Clock,
     ImportMapping,
     camera_info,
     collection_of,
     inside,
     pack_foreign,
+    placed,
     starts_with,
 )
 from episodes.formats.tfrecord import Index, index, parse_example, read_record
@@ -85,7 +85,7 @@ class Rlds:
         except EpisodeFormatError:
             raise
         except DataRefused as error:
-            raise EpisodeFormatError(str(error), file=file, episode=name, remedy=MEND) from error
+            raise placed(error, file=file, episode=name) from error
 
     def _enter(self, file: str) -> None:
         """The records of a shard, and one more name for what is wrong with the rest of it."""

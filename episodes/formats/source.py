@@ -122,6 +122,12 @@ def read_mapping(mapping: Mapping[str, Any] | str | Path | None) -> ImportMappin
         raise UsageError(f"the import mapping is wrong at {key!r} ({message}); it may hold {known}") from error
 
 
+def placed(error: DataRefused, *, file: str, episode: str, key: str = "") -> EpisodeFormatError:
+    """What is wrong with the values of an episode, with the place where it is."""
+    what, _, remedy = str(error).rpartition("; ")
+    return EpisodeFormatError(what or remedy, file=file, episode=episode, key=key, remedy=remedy if what else MEND)
+
+
 def first_error(error: pydantic.ValidationError) -> tuple[str, str]:
     """Where and what the first complaint of pydantic is: ("steps.3.action", "Field required")."""
     first = error.errors(include_url=False, include_input=False)[0]
