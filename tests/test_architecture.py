@@ -250,6 +250,10 @@ def test_no_module_is_a_drawer() -> None:
     assert not wrong, listing(wrong)
 
 
+PICKLES = {"episodes.formats.pickle_child: import pickle"}
+"""the program that builds plain arrays out of one, in a process of its own"""
+
+
 def code_from_data(call: ast.Call) -> str | None:
     """Why this call could run code out of a file it reads, or None."""
     name = ast.unparse(call.func)
@@ -265,7 +269,9 @@ def code_from_data(call: ast.Call) -> str | None:
 
 def test_no_file_is_unpickled_or_evaluated() -> None:
     unsafe = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-    wrong = {f"{name}: import {target}" for name in modules() for target in imported(name) if is_within(target, unsafe)}
+    named = {name: {target for target in imported(name) if is_within(target, unsafe)} for name in modules()}
+    wrong = {f"{name}: import {target}" for name, targets in named.items() for target in targets}
+    wrong -= PICKLES
     for name, path in modules().items():
         calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
         wrong |= {f"{name}:{call.lineno}: {reason}" for call in calls if (reason := code_from_data(call))}

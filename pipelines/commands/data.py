@@ -37,6 +37,8 @@ class Import:
     """steps per second, where the dataset does not say or is wrong"""
     mapping: Path | None = None
     """JSON file that says what the dataset does not"""
+    allow_pickle: bool = False
+    """open pickles, in a process that builds plain arrays and nothing else"""
     strict: bool = False
     """stop at the first bad episode instead of putting it aside"""
 
@@ -53,6 +55,7 @@ class Import:
                 mapping=self.mapping,
                 format=self.format,
                 fps=self.fps,
+                allow_pickle=self.allow_pickle,
                 strict=self.strict,
             )
         for warning in report.warnings:
