@@ -67,7 +67,7 @@ def test_the_rate_can_be_given(tmp_path: Path) -> None:
         ({"actions": np.zeros(4)}, "actions"),
         ({"actions": np.zeros((0, 7))}, "actions"),
         ({"actions": np.full((4, 7), b"x")}, "actions"),
-        ({"actions": np.zeros((4, 7)), "states": np.zeros((5, 3))}, "proprio"),
+        ({"actions": np.zeros((4, 7)), "states": np.zeros((5, 3))}, "states"),
         ({"actions": np.full((4, 7), np.inf)}, "executed_action"),
         ({"actions": h5py.ExternalLink("other.hdf5", "/x")}, "actions"),
         ({"actions": h5py.SoftLink("/data/demo_1/actions")}, "actions"),

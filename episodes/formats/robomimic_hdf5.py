@@ -1,8 +1,8 @@
 """robomimic's processed HDF5: `data/demo_N/{obs, actions, rewards, dones}`, as robomimic makes them and we export them.
 
-`<camera>_image` observations become PNG without loss; all other observations side by side, in name order, are the
-proprioception; `robot0_eef_pos` and `robot0_eef_quat` (xyzw) are also the pose. No outcome is taken from rewards, no
-actor from anything: the files do not say. What our own export put beside it is read back as it was.
+Pictures (uint8, T x H x W x 3) among the observations become PNG without loss; all other observations side by side, in
+name order, are the proprioception; `robot0_eef_pos` and `robot0_eef_quat` (xyzw) are also the pose. No outcome is taken
+from rewards, no actor from anything: the files do not say. What our own export put beside it is read back as it was.
 """
 
 from __future__ import annotations
@@ -14,97 +14,78 @@ from typing import Any
 import h5py
 import numpy as np
 
-from episodes.errors import EpisodeFormatError
 from episodes.formats import note
-from episodes.formats.robosuite_hdf5 import RobosuiteHdf5, files_of, member, opened
-from episodes.formats.source import MEND, camera_info
-from episodes.images import encode_png
+from episodes.formats.foreign_hdf5 import Datasets, attribute, first_has, member
+from episodes.formats.robosuite_hdf5 import RobosuiteHdf5
 from episodes.layout import ARRAY_FIELDS
-from episodes.record import Array, EncodedFrames, Episode
+from episodes.record import Episode
 
-_IMAGE = "_image"
-_POSITION, _QUATERNION = "robot0_eef_pos", "robot0_eef_quat"
+_PICTURES = ("_image", "_rgb")
+_POSE = ("obs/robot0_eef_pos", "obs/robot0_eef_quat")
 
 
 def detect(path: Path) -> bool:
     """True where the first demonstration of the first HDF5 file has observations."""
-    for file in files_of(path)[:1]:
-        try:
-            with opened(file) as opened_file:
-                data = member(opened_file, "data")
-                first = next(iter(data), None) if isinstance(data, h5py.Group) else None
-                return first is not None and isinstance(member(member(data, first), "obs"), h5py.Group)
-        except EpisodeFormatError:
-            return False  # the reader of raw demonstrations says what is wrong with the file
-    return False
+    return first_has(path, _has_observations)
 
 
 class RobomimicHdf5(RobosuiteHdf5):
     """All demonstrations of one file, or of the HDF5 files of one directory."""
 
     source_format = "robomimic_hdf5"
-    kept = frozenset({"actions", "obs", "rewards", "dones", note.KEY})
+    observations = "obs/"
 
-    def read(self, name: str) -> Episode:
-        """One demonstration, by `<file>#<group>`."""
-        episode = replace(super().read(name), proprio=None)
-        file_name, _, demo_name = name.partition("#")
-        with opened(self.root / file_name, name) as file:
-            demo = member(member(file, "data"), demo_name)
-            own = member(demo, note.KEY)
-            if isinstance(own, h5py.Group):
-                return self._as_it_was(name, replace(episode, **self._observed(name, demo)), own)
-            rewards = member(demo, "rewards")
-            reward = {"reward": rewards[()]} if isinstance(rewards, h5py.Dataset) else {}
-            return replace(episode, **self._observed(name, demo), **reward)
+    def _observed(self, data: Datasets) -> dict[str, Any]:
+        count = attribute(data.group, "num_samples")
+        if count is not None and data.has("actions") and len(data.at("actions")) != count:
+            raise data.refusal(f"{len(data.at('actions'))} actions for {count} samples", "num_samples")
+        there = [key for key in data.names() if key.startswith("obs/")]
+        pictures = {key: _camera(key) for key in there if _is_picture(key, data.at(key))}
+        low = [key for key in there if key not in pictures and _is_vector(data.at(key))]
+        fields: dict[str, Any] = {"executed_action": ["actions"]}
+        fields |= {"proprio": low} if low else {}
+        fields |= {"reward": ["rewards"]} if data.has("rewards") else {}
+        if set(_POSE) <= set(low):
+            fields["ee_pose"] = {"from": _POSE, "rotation": "xyzw", "unit": "m"}
+        return {"fields": fields, "cameras": pictures, "passed_over": ("dones", note.KEY)}
 
-    def _observed(self, name: str, demo: h5py.Group | h5py.Dataset | None) -> dict[str, Any]:
-        """What `obs` says, as fields of `Episode`."""
-        obs = member(demo, "obs")
-        found = {key: member(obs, key) for key in sorted(obs)} if isinstance(obs, h5py.Group) else {}
-        arrays = {key: item for key, item in found.items() if isinstance(item, h5py.Dataset) and not item.is_virtual}
-        pictures = {key: item for key, item in arrays.items() if key.endswith(_IMAGE) and item.dtype == np.uint8}
-        low = {key: item[()] for key, item in arrays.items() if item.ndim == 2 and item.dtype.kind in "fiu"}
-        images = {
-            self._mapping.cameras.get(camera, camera): self._frames(name, key, item)
-            for key, item in pictures.items()
-            if (camera := key.removesuffix(_IMAGE))
-        }
-        parts: dict[str, Any] = {"images": images, "cameras": camera_info(images)}
-        if {_POSITION, _QUATERNION} <= low.keys():
-            parts["ee_pose"] = np.concatenate([low[_POSITION], low[_QUATERNION]], axis=1)
-        if low:
-            parts["proprio"] = np.concatenate([np.asarray(values, np.float32) for values in low.values()], axis=1)
-            parts["proprio_names"] = tuple(f"{key}.{i}" for key, values in low.items() for i in range(values.shape[1]))
-        return parts
+    def _completed(self, episode: Episode, data: Datasets) -> Episode:
+        own = member(data.group, note.KEY)
+        return self._as_it_was(episode, own, data) if isinstance(own, h5py.Group) else episode
 
-    def _frames(self, name: str, key: str, pixels: h5py.Dataset) -> EncodedFrames:
-        if pixels.ndim != 4 or pixels.shape[3] != 3:
-            what = f"{key} is of shape {pixels.shape}, not (steps, height, width, 3)"
-            raise EpisodeFormatError(what, file=name.partition("#")[0], episode=name, key=key, remedy=MEND)
-        frames = [encode_png(pixels[t]) for t in range(len(pixels))]
-        return EncodedFrames.pack(frames, "png", *pixels.shape[1:3])
-
-    def _as_it_was(self, name: str, episode: Episode, own: h5py.Group) -> Episode:
+    def _as_it_was(self, episode: Episode, own: h5py.Group, data: Datasets) -> Episode:
         """An episode that we exported: its observations by their names, its other arrays, its note."""
-        obs = own.parent["obs"]
-        fields: dict[str, Any] = {field.name: _array(own, field.path) for field in ARRAY_FIELDS}
-        fields = {key: values for key, values in fields.items() if values is not None}
-        fields |= {key: _array(obs, key) for key in ("proprio", "wrench")} | {"proprio_names": ()}
-        ids = _array(own, "action/policy_id")
-        fields |= {} if ids is None else {"policy_id": tuple(text.decode() for text in ids)}
-        text = _array(own, "note")
+        kept = Datasets(own, data.file, data.episode)
+        arrays: dict[str, Any] = {field.name: kept.array(field.path) for field in ARRAY_FIELDS if kept.has(field.path)}
+        arrays |= {"proprio": data.array("obs/proprio"), "wrench": data.array("obs/wrench"), "proprio_names": ()}
+        arrays.setdefault("reward", None)  # the outcome written as a reward is not one that was recorded
+        ids = kept.array("action/policy_id")
+        arrays |= {} if ids is None else {"policy_id": tuple(text.decode() for text in ids)}
+        text = kept.array("note")
         said = "" if text is None else bytes(text).decode()
         if self._fps is not None:
-            fields.pop("time_s", None)
-        episode, warning = note.with_note(replace(episode, **fields), said, asked_fps=self._fps)
-        self.warnings += [warning] if warning and warning not in self.warnings else []
+            arrays.pop("time_s", None)
+        episode, warning = note.with_note(replace(episode, **arrays), said, asked_fps=self._fps)
+        self._warn([warning])
         return episode
 
 
-def _array(group: h5py.Group, path: str) -> Array | None:
-    """An array below `group` that lies in this very file."""
-    found: h5py.Group | h5py.Dataset | None = group
-    for name in path.split("/"):
-        found = member(found, name)
-    return found[()] if isinstance(found, h5py.Dataset) and not found.is_virtual and not found.external else None
+def _has_observations(file: h5py.File) -> bool:
+    data = member(file, "data")
+    first = next(map(str, data), None) if isinstance(data, h5py.Group) else None
+    return first is not None and isinstance(member(data, f"{first}/obs"), h5py.Group)
+
+
+def _camera(key: str) -> str:
+    """The short name: "obs/agentview_image" -> "agentview"."""
+    name = key.rpartition("/")[2]
+    return next((name.removesuffix(end) for end in _PICTURES if name.endswith(end) and name != end), name)
+
+
+def _is_picture(key: str, found: h5py.Dataset) -> bool:
+    """By its name or its shape; one by its name alone is refused when it is read."""
+    return bool(found.dtype == np.uint8 and (key.endswith(_PICTURES) or (found.ndim == 4 and found.shape[3] == 3)))
+
+
+def _is_vector(found: h5py.Dataset) -> bool:
+    return found.ndim in (1, 2) and 0 not in found.shape and found.dtype.kind in "fiub"

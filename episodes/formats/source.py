@@ -163,14 +163,15 @@ def pack_foreign(frames: Iterable[bytes], *, file: str, episode: str, key: str) 
     return EncodedFrames.pack(kept, *seen)
 
 
-def camera_names(short: Mapping[str, str], mapping: ImportMapping, file: str) -> dict[str, str]:
+def camera_names(short: Mapping[str, str], mapping: ImportMapping, file: str, episode: str = "") -> dict[str, str]:
     """What each camera of the source is called here, from its short name there; two may not get one name."""
     named = {key: mapping.cameras.get(key, mapping.cameras.get(name, slugify(name))) for key, name in short.items()}
     taken: dict[str, str] = {}
     for key, name in named.items():
         if taken.setdefault(name, key) != key:
             what = f"{taken[name]} and {key} would both be camera {name}"
-            raise EpisodeFormatError(what, file=file, key=key, remedy="name them with cameras in the mapping")
+            remedy = "name them with cameras in the mapping"
+            raise EpisodeFormatError(what, file=file, episode=episode, key=key, remedy=remedy)
     return named
 
 
