@@ -18,7 +18,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIZES = {"DOUBLE": "d", "VECTOR6D": "6d", "VECTOR3D": "3d", "INT32": "i", "UINT32": "I", "UINT64": "Q", "UINT8": "B"}
-WAIT_S = 20.0
+WAIT_S = 8.0
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def running(host: str, *options: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.terminate()
-        process.wait(WAIT_S)
+        process.communicate(timeout=WAIT_S)
 
 
 class LineClient:

@@ -48,7 +48,7 @@ class LinkFault:
 
 @dataclass(slots=True)
 class Connection:
-    """A socket with its service."""
+    """A socket with its service. Who watches the socket closes it, when it watches it no more."""
 
     socket: socket.socket
     service: Service
@@ -65,7 +65,7 @@ class Connection:
 
     def read(self) -> None:
         """Take in what arrived and answer it."""
-        if self.fault.is_silent(self.now()):
+        if not self.open or self.fault.is_silent(self.now()):
             return
         try:
             data = self.socket.recv(READ_BYTES)
@@ -103,13 +103,12 @@ class Connection:
             self.close()
 
     def close(self, *, reset: bool = False) -> None:
-        """End the connection; with `reset` the other side gets a RST instead of an end."""
+        """Nothing goes in or out any more; with `reset` the other side will get a RST instead of an end."""
         if not self.open:
             return
         self.open = False
         if reset:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.socket.close()
         self.service.closed()
 
     def _put(self, data: bytes) -> None:

@@ -111,10 +111,9 @@ class Network:
     def drop(self, ports: tuple[int, ...], *, reset: bool) -> None:
         """End all connections to these ports."""
         for connection in self.connections:
-            if connection.socket.getsockname()[1] in ports:
-                self._selector.unregister(connection.socket)
+            if connection.open and connection.socket.getsockname()[1] in ports:
                 connection.close(reset=reset)
-        self.connections = [connection for connection in self.connections if connection.open]
+        self._sweep()
 
     def close_ports(self, ports: tuple[int, ...]) -> None:
         """Listen on these ports no more."""
@@ -141,10 +140,11 @@ class Network:
         connection.begin()
 
     def _sweep(self) -> None:
-        """Forget connections that closed themselves."""
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.data, Connection) and not key.data.open:
-                self._selector.unregister(key.fileobj)
+        """Let go of connections that ended; only here, so that no number of a socket is used twice meanwhile."""
+        for connection in self.connections:
+            if not connection.open:
+                self._selector.unregister(connection.socket)
+                connection.socket.close()
         self.connections = [connection for connection in self.connections if connection.open]
 
 
