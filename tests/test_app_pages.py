@@ -17,7 +17,7 @@ from audits.log import AuditLog
 from episodes.store import EpisodeStore
 from episodes.workspace import atomic_write
 from labeling_app.data import Library
-from labeling_app.screens.episodes import turned
+from labeling_app.listing import turned
 
 SCREENS = ("overview", "episodes", "quality", "value_curves", "trigger_labels", "retrieval_pairs")
 SCRIPT = """

@@ -8,16 +8,13 @@ import polars as pl
 import streamlit as st
 
 from audits.kinds import FAILURE_MODES
-from labeling_app import desk, figures
+from labeling_app import desk, figures, listing
 from labeling_app.cursor import clicked, cursor_bar, frames
 from labeling_app.data import Library
 from labeling_app.freezing import counts, freeze_box
 from labeling_app.palette import OUTCOMES
 
-_SHOWN = 6
-"""rows of the table that are seen without scrolling"""
 _TABLE_COLUMNS = {
-    "here": st.column_config.TextColumn("", width=44, help="place in the list; ▶ is what you look at"),
     "episode_id": st.column_config.TextColumn("episode", width=130),
     "session": st.column_config.TextColumn("session", width=170),
     "success": st.column_config.TextColumn("outcome", width=64),
@@ -76,34 +73,16 @@ def _choose(table: pl.DataFrame, ids: list[str], episode_id: str) -> None:
     known = int((table["success"] != "unknown").sum())
     st.caption(f"{len(table)} episodes · outcome known for {known}")
     place = ids.index(episode_id)
-    rows = turned(len(ids), place)
-    here = [f"▶{row + 1}" if row == place else f"{row + 1}" for row in rows]
-    name = f"episode-table-{rows[0]}"  # Streamlit cannot scroll a table: another first row is a new one, at its top
-    shown = [column for column in _TABLE_COLUMNS if column != "failure_mode" or (table[column] != "").any()]
-    st.dataframe(
-        table[rows].with_columns(here=pl.Series(here)).select(shown),
-        column_config=_TABLE_COLUMNS,
-        hide_index=True,
-        height=248,
-        key=name,
-        on_select=lambda: _picked(name, [ids[row] for row in rows]),
-        selection_mode="single-row",
-    )
+    columns = {k: c for k, c in _TABLE_COLUMNS.items() if k != "failure_mode" or (table[k] != "").any()}
+
+    def go(at: int) -> None:
+        desk.select(ids[at], 0)
+
+    listing.table("episode-table", table, columns, place, go)
     before, after, undo = st.columns(3, gap="xsmall")
-    with before:
-        desk.key("Previous", "k", desk.select, ids[place - 1], 0, deciding=False, disabled=place == 0)
-    with after:
-        desk.key(
-            "Next", "j", desk.select, ids[(place + 1) % len(ids)], 0, deciding=False, disabled=place + 1 == len(ids)
-        )
+    listing.walk(before, after, place, len(ids), go)
     with undo:
         desk.key("Undo mine", "z", _undo)
-
-
-def turned(count: int, place: int) -> list[int]:
-    """All rows of a list, beginning with the page of the selected one and going round: it is always in sight."""
-    first = place - place % _SHOWN
-    return [*range(first, count), *range(first)]
 
 
 def _decide(row: dict[str, Any]) -> None:
@@ -147,12 +126,6 @@ def _say(row: dict[str, Any], kind: str, value: dict[str, Any]) -> None:
 
 def _note(row: dict[str, Any], box: str) -> None:
     _say(row, "episode.note", {"text": st.session_state[box]})
-
-
-def _picked(table: str, ids: list[str]) -> None:
-    rows = st.session_state[table].selection.rows
-    if rows and rows[0] < len(ids):
-        desk.select(ids[rows[0]], 0)
 
 
 def _undo() -> None:

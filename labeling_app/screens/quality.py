@@ -9,17 +9,15 @@ import polars as pl
 import streamlit as st
 
 from episodes.footage import sampled_steps
-from labeling_app import desk
+from labeling_app import desk, listing
 from labeling_app.cursor import clicked, cursor_bar, filmstrip, frames
 from labeling_app.data import Library
 from labeling_app.evidence import evidence_figure
 from labeling_app.screens import episodes
-from labeling_app.screens.episodes import turned
 
 STRIP = 6
 """frames of a camera side by side"""
 _TABLE_COLUMNS = {
-    "here": st.column_config.TextColumn("", width=44, help="place in the list; ▶ is what you look at"),
     "episode_id": st.column_config.TextColumn("episode", width=130),
     "suggested": st.column_config.TextColumn("suggested", width=74),
     "decided": st.column_config.TextColumn("decided", width=70),
@@ -79,34 +77,25 @@ def _choose(table: pl.DataFrame, rows: Sequence[Mapping[str, Any]], episode_id: 
     st.caption(f"{len(rows)} episodes · suggested: {counts}")
     ids = [row["episode_id"] for row in rows]
     place, standing = ids.index(episode_id), desk.state().episodes
-    order = turned(len(ids), place)
     shown = [
         {
-            "here": f"▶{at + 1}" if at == place else f"{at + 1}",
-            "suggested": _suggested(rows[at]),
-            "decided": decided(standing.get(ids[at], {})),
-            "idle": None if rows[at]["idle_share"] is None else round(rows[at]["idle_share"], 2),
-            "reason": "; ".join(finding["reason"] for finding in rows[at]["findings"]),
-            **{name: rows[at][name] for name in ("episode_id", "tremble")},
+            "episode_id": row["episode_id"],
+            "suggested": _suggested(row),
+            "decided": decided(standing.get(row["episode_id"], {})),
+            "reason": "; ".join(finding["reason"] for finding in row["findings"]),
+            "tremble": row["tremble"],
+            "idle": None if row["idle_share"] is None else round(row["idle_share"], 2),
         }
-        for at in order
+        for row in rows
     ]
-    name = f"quality-table-{order[0]}"
-    st.dataframe(
-        pl.DataFrame(shown, schema_overrides={"tremble": pl.Float64, "idle": pl.Float64}).select(list(_TABLE_COLUMNS)),
-        column_config=_TABLE_COLUMNS,
-        hide_index=True,
-        height=248,
-        key=name,
-        on_select=lambda: _picked(name, [rows[at] for at in order]),
-        selection_mode="single-row",
-    )
+
+    def go(at: int) -> None:
+        _look(rows[at])
+
+    numbers = {"tremble": pl.Float64, "idle": pl.Float64}
+    listing.table("quality-table", pl.DataFrame(shown, schema_overrides=numbers), _TABLE_COLUMNS, place, go)
     before, after, undo, whole = st.columns(4, gap="xsmall")
-    with before:
-        desk.key("Previous", "k", _look, rows[place - 1], deciding=False, disabled=place == 0)
-    with after:
-        following = rows[(place + 1) % len(rows)]
-        desk.key("Next", "j", _look, following, deciding=False, disabled=place + 1 == len(ids))
+    listing.walk(before, after, place, len(ids), go)
     with undo:
         desk.key("Undo mine", "z", desk.undo_mine, "episode.exclude", "episode.weight")
     if whole.button("Open the episode", key="open", width="stretch", help="the same step on the page Episodes"):
@@ -175,9 +164,3 @@ def _evidence(library: Library, row: Mapping[str, Any], finding: Mapping[str, An
 def _look(row: Mapping[str, Any]) -> None:
     """Select an episode at the step that shows its gravest finding."""
     desk.select(row["episode_id"], row["findings"][0]["step"] if row["findings"] else 0)
-
-
-def _picked(table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    chosen = st.session_state[table].selection.rows
-    if chosen and chosen[0] < len(rows):
-        _look(rows[chosen[0]])

@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from audits.kinds import PAIR_VERDICTS
-from labeling_app import desk, figures
+from labeling_app import desk, figures, listing
 from labeling_app.cursor import frames
 from labeling_app.data import MEMORY
 from labeling_app.freezing import counts, freeze_box
@@ -49,10 +49,7 @@ def _workbench(task: str, pairs: pl.DataFrame) -> None:
 def _choose(place: int, verdicts: list[str]) -> None:
     before, after, undecided, text = st.columns([2, 2, 3, 8], gap="xsmall", vertical_alignment="center")
     done, count = sum(map(bool, verdicts)), len(verdicts)
-    with before:
-        desk.key("Previous", "k", _go, place - 1, deciding=False, disabled=place == 0)
-    with after:
-        desk.key("Next", "j", _go, place + 1, deciding=False, disabled=place + 1 == count)
+    listing.walk(before, after, place, count, _go)
     with undecided:
         desk.key("Next undecided", "l", _go_undecided, place, verdicts, deciding=False, disabled=done == count)
     word = _word(verdicts[place]) if verdicts[place] else "undecided"

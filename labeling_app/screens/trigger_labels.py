@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from labeling_app import desk, figures
+from labeling_app import desk, figures, listing
 from labeling_app.clicks import on_click
 from labeling_app.cursor import cursor_bar, frames, reading
 from labeling_app.data import LABELS
@@ -107,10 +107,7 @@ def _choose(view: View, table: pl.DataFrame) -> None:
     rows = {row["episode_id"]: row for row in table.to_dicts()}
     before, after, undecided, middle = st.columns([2, 2, 3, 8], gap="xsmall", vertical_alignment="bottom")
     count = len(view.labels)
-    with before:
-        desk.key("Previous", "k", _go, view, view.place - 1, deciding=False, disabled=view.place <= 0)
-    with after:
-        desk.key("Next", "j", _go, view, view.place + 1, deciding=False, disabled=view.place + 1 >= count)
+    listing.walk(before, after, view.place, count, lambda place: _go(view, place))
     with undecided:
         desk.key("Next undecided", "l", _go_undecided, view, deciding=False, disabled=done == count)
     with middle:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from labeling_app import bands, desk, figures
+from labeling_app import bands, desk, figures, listing
 from labeling_app.cursor import clicked, cursor_bar, frames, reading
 
 
@@ -83,12 +83,7 @@ def _workbench(curves: pl.DataFrame, table: pl.DataFrame) -> None:
 def _choose(ids: list[str], rows: dict[str, dict[str, Any]], episode_id: str) -> None:
     place = ids.index(episode_id)
     before, middle, after = st.columns([2, 7, 2], gap="xsmall", vertical_alignment="bottom")
-    with before:
-        desk.key("Previous", "k", desk.select, ids[place - 1], 0, deciding=False, disabled=place == 0)
-    with after:
-        desk.key(
-            "Next", "j", desk.select, ids[(place + 1) % len(ids)], 0, deciding=False, disabled=place + 1 == len(ids)
-        )
+    listing.walk(before, after, place, len(ids), lambda at: desk.select(ids[at], 0))
     with middle:
         st.session_state["curve-episode"] = episode_id
         st.selectbox(
