@@ -205,6 +205,7 @@ def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportM
     """Each format's detector and reader, in the order in which they are tried."""
     from episodes.formats import (
         aloha_hdf5,
+        columns,
         lerobot_v2,
         lerobot_v3,
         rlds,
@@ -224,6 +225,7 @@ def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportM
         "robosuite_hdf5": (robosuite_hdf5.detect, robosuite_hdf5.RobosuiteHdf5),
         "rosbag1": (rosbag1.detect, rosbag1.RosBag1),
         "seed_json": (seed_json.detect, seed_json.SeedJson),
+        "columns": (columns.detect, columns.Columns),
         "transition_pickle": (transition_pickle.detect, transition_pickle.TransitionPickle),
     }
 

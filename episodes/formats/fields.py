@@ -45,6 +45,9 @@ def arrays_of(fields: Mapping[Any, FieldMapping], column: Callable[[str], Array]
 def stamps_of(said: FieldMapping, column: Callable[[str], Array]) -> Array:
     """(T,) float64 seconds since the first stamp. Whole numbers of a large epoch lose nothing on the way."""
     stamps = np.asarray(column(said.source[0])).reshape(-1)
+    if stamps.dtype.kind == "M":
+        dated: Array = (stamps - stamps[0]) / np.timedelta64(1, "s")
+        return dated
     scale = said.scale[0] if said.scale else 1.0
     seconds: Array = np.asarray(stamps - stamps[0], np.float64) * scale * _factors("time", said, ("time",))
     return seconds

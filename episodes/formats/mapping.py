@@ -24,7 +24,7 @@ Rotation = Literal["xyzw", "wxyz", "rotation_vector", "roll_pitch_yaw"]
 """how three or four columns of a pose are a rotation; roll, pitch, yaw turn about the fixed x, y, z in that order"""
 Target = Literal[
     "time", "ee_pose", "proprio", "wrench", "executed_action", "policy_action", "human_action", "raw_action",
-    "reward", "intervention", "success", "instruction", "label",
+    "reward", "intervention", "success", "instruction",
 ]  # fmt: skip
 Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 
@@ -86,3 +86,13 @@ class TableMapping(pydantic.BaseModel):
     """the column whose value is another one in each episode; by default a file is an episode"""
     blocks: bool = False
     """empty lines part the episodes, and each has its label in a first line of its own"""
+
+    @pydantic.field_validator("encoding")
+    @classmethod
+    def _has_lines(cls, encoding: str) -> str:
+        try:
+            if "\n".encode(encoding) != b"\n":
+                raise ValueError(f"{encoding} cannot be read line by line; write the table again as utf-8")
+        except LookupError as error:
+            raise ValueError(f"there is no encoding {encoding!r}") from error
+        return encoding

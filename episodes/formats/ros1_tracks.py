@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 
 from episodes.errors import DataRefused
+from episodes.formats.fields import ARRAYS
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.ros1_bag import Bag, Message
 from episodes.formats.ros1_cameras import frames_of, topics_of
 from episodes.formats.ros1_messages import at_path, numbers_of, stamp_ns
 from episodes.formats.source import ImportMapping, pack_foreign
 from episodes.record import Array, EncodedFrames
-
-ARRAYS = frozenset({"instruction", "label", "intervention", "success", "time"})
-"""fields that are no arrays of numbers"""
 
 
 class Tracks:
@@ -30,7 +28,7 @@ class Tracks:
     def __init__(self, bag: Bag, asked: Mapping[Any, FieldMapping], flags: set[str], mapping: ImportMapping) -> None:
         self._bag, self._mapping = bag, mapping
         self._cameras = topics_of(bag, mapping)
-        self._keys = {key: bag.find(key) for name, said in asked.items() if name not in ARRAYS for key in said.source}
+        self._keys = {key: bag.find(key) for name, said in asked.items() if name in ARRAYS for key in said.source}
         self._flag_keys = {key: bag.find(key) for key in flags}
         self._steps = self._steps_topic()
         self._rows: dict[str, list[Any]] = {key: [] for key in [*self._keys, *self._flag_keys]}

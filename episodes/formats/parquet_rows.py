@@ -1,0 +1,71 @@
+"""The rows of a Parquet table, episode by episode, a row group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episodes.errors import DataRefused
+from episodes.formats.mapping import TableMapping
+from episodes.formats.text_rows import Span
+
+
+class ParquetRows:
+    """One file. Raises `DataRefused` where it is damaged."""
+
+    def __init__(self, path: Path, said: TableMapping) -> None:
+        self._path, self._said = path, said
+        with self._opened() as file:
+            self.columns: list[str] = list(file.schema_arrow.names)
+            self._sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            self.spans = list(self._by_column(file)) if said.episode is not None else [Span("", 0, sum(self._sizes))]
+        self._kept: tuple[range, pa.Table] | None = None
+
+    def read(self, span: Span) -> pa.Table:
+        """The rows of one episode. Keeps the row groups it read last, because episodes follow each other in them."""
+        ends = np.cumsum(self._sizes)
+        groups = range(
+            int(np.searchsorted(ends, span.start, "right")), int(np.searchsorted(ends, span.stop - 1, "right")) + 1
+        )
+        if self._kept is None or self._kept[0] != groups:
+            with self._opened() as file:
+                self._kept = (groups, self._table(file, groups, None))
+        before = int(ends[groups.start] - self._sizes[groups.start])
+        return self._kept[1].slice(span.start - before, span.stop - span.start)
+
+    def _opened(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self._path)
+        except (pa.ArrowException, OSError) as error:
+            raise DataRefused(f"it is no Parquet file: {str(error).splitlines()[0]}; copy it again, whole") from error
+
+    def _table(self, file: pq.ParquetFile, groups: range, columns: list[str] | None) -> pa.Table:
+        try:
+            return file.read_row_groups(list(groups), columns=columns, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise DataRefused(f"its rows cannot be read: {str(error).splitlines()[0]}; copy it again, whole") from error
+
+    def _by_column(self, file: pq.ParquetFile) -> Iterator[Span]:
+        """Runs of rows that have the same value in one column."""
+        if self._said.episode not in self.columns:
+            raise DataRefused(f"there is no column {self._said.episode!r}; the columns are {', '.join(self.columns)}")
+        value, seen, start, at = None, set[str](), 0, 0
+        for group in range(file.num_row_groups):
+            found = self._table(file, range(group, group + 1), [self._said.episode])[0]
+            for name in map(str, found.to_pylist()):
+                if name != value:
+                    if value is not None:
+                        yield Span(value, start, at)
+                    if name in seen:
+                        raise DataRefused(
+                            f"the rows of {self._said.episode} {name} are not together; sort the table by it"
+                        )
+                    seen.add(name)
+                    value, start = name, at
+                at += 1
+        if value is not None:
+            yield Span(value, start, at)
