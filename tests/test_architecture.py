@@ -250,8 +250,8 @@ def test_no_module_is_a_drawer() -> None:
     assert not wrong, listing(wrong)
 
 
-PICKLES = {"episodes.formats.pickle_child: import pickle"}
-"""the program that builds plain arrays out of one, in a process of its own"""
+PICKLES = {f"episodes.formats.{name}: import pickle" for name in ("pickle_child", "uniintervene_export")}
+"""the program that builds plain arrays out of one, in a process of its own; and what writes them for others"""
 
 
 def code_from_data(call: ast.Call) -> str | None:

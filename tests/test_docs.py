@@ -23,6 +23,7 @@ from urllib.request import urlopen
 
 import pytest
 from conftest import REPOSITORY
+from transition_samples import hil_serl
 
 from episodes.store import EpisodeStore
 from pipelines import cli
@@ -94,6 +95,7 @@ def desk(settled_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(samples / "lerobot_v30_bridge", data / "bridge")
     shutil.copytree(samples / "seed_json", data / "run")
     shutil.copy(samples / "robosuite_lift_hdf5/demo.hdf5", data / "lift.hdf5")
+    hil_serl(data / "hil_serl")
     (data / "mapping.json").write_text(json.dumps(MAPPING))
     (data / "outcomes.csv").write_text(f"episode_id,success\n{EpisodeStore(settled_copy).ids()[0]},success\n")
     monkeypatch.chdir(settled_copy.parent)

@@ -19,7 +19,7 @@ from episodes.errors import DataRefused, UsageError
 from episodes.formats import import_dataset
 from episodes.formats.exporting import EXPORT_FORMATS, ExportReport, Leaving, export_dataset
 from episodes.images import decode
-from episodes.record import Array, Episode, Outcome
+from episodes.record import Array, EncodedFrames, Episode, Outcome
 from episodes.store import EpisodeStore
 
 NOT_OF_THE_DATA = {"session", "source_format", "source_uri", "source_sha256"}
@@ -50,6 +50,11 @@ def there_and_back(tmp_path: Path, format: str, *episodes: Episode) -> list[tupl
     back = EpisodeStore(tmp_path / "b")
     ids = [*report.imported, *report.duplicates]
     return [(store.read(before), back.read(after)) for before, after in zip(store.ids(), ids, strict=True)]
+
+
+def both() -> dict[str, EncodedFrames]:
+    """Frames of the two cameras that UniIntervene knows."""
+    return {"wrist": sample_frames(6), "third": sample_frames(6, seed=9)}
 
 
 def differing(before: Episode, after: Episode) -> set[str]:
@@ -274,7 +279,7 @@ def test_an_export_that_fails_half_way_leaves_nothing(tmp_path: Path, format: st
 
 @pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_the_name_appears_last_and_leftovers_of_a_killed_export_go(tmp_path: Path, format: str) -> None:
-    store = stored(tmp_path / "a", sample_episode(), sample_episode(1))
+    store = stored(tmp_path / "a", sample_episode(images=both()), sample_episode(1, images=both()))
     (tmp_path / ".out.partial").mkdir()
     (tmp_path / ".out.partial/half").write_text("")
     seen: list[tuple[int, int, bool]] = []
@@ -297,6 +302,9 @@ def test_what_is_lost_is_named(tmp_path: Path) -> None:
     assert export(store, tmp_path / "r", "robomimic").lost == ("robot_stream",)
     lost = ("proprio", "wrench", "policy_action", "human_action", "raw_action", "policy_id", "reward")
     assert export(store, tmp_path / "s", "seed-json").lost == (*lost, "robot_stream", "events")
+    seen = stored(tmp_path / "b", sample_episode(images=both()))
+    lost = ("ee_pose", "wrench", "policy_action", "human_action", "raw_action", "policy_id", "robot_stream", "events")
+    assert export(seen, tmp_path / "u", "uniintervene").lost == lost
 
 
 def test_nothing_to_export_is_said(tmp_path: Path) -> None:

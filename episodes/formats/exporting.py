@@ -21,7 +21,7 @@ from episodes.record import Array, Episode, Outcome
 from episodes.store import EpisodeStore
 from episodes.workspace import disk_errors, writer_lock
 
-EXPORT_FORMATS = ("lerobot-v3", "robomimic", "seed-json")
+EXPORT_FORMATS = ("lerobot-v3", "robomimic", "seed-json", "uniintervene")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +148,10 @@ def _open(format: str, store: EpisodeStore, path: Path, episodes: Sequence[Leavi
         from episodes.formats.robomimic_export import RobomimicWriter
 
         return RobomimicWriter(path)
+    if format == "uniintervene":
+        from episodes.formats.uniintervene_export import UniInterveneWriter
+
+        return UniInterveneWriter(path)
     from episodes.formats.seed_json_export import SeedJsonWriter
 
     return SeedJsonWriter(path)
@@ -164,6 +168,17 @@ _LOST: dict[str, tuple[str, ...]] = {
         "raw_action",
         "policy_id",
         "reward",
+        "depth",
+        "robot_stream",
+        "events",
+    ),
+    "uniintervene": (
+        "ee_pose",
+        "wrench",
+        "policy_action",
+        "human_action",
+        "raw_action",
+        "policy_id",
         "depth",
         "robot_stream",
         "events",
