@@ -52,7 +52,7 @@ def client(host: str) -> Iterator[RtdeClient]:
 
 
 def genuine(host: str, *steps: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, str(GENUINE), host, *steps], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, str(GENUINE), host, *steps], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 

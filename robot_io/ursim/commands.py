@@ -8,16 +8,13 @@ teach and freedrive mode, contact detection, joint position history, torques, dy
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from episodes.record import Array
 from robot_io.ur import kinematics
-from robot_io.ursim.controller import DT_S, Controller, Watchdog
+from robot_io.ursim import questions
 from robot_io.ursim.force import ForceMode
-from robot_io.ursim.limits import overstepped
-from robot_io.ursim.mailbox import Mailbox
 from robot_io.ursim.motion import (
     JointSpeed,
     Motion,
@@ -30,30 +27,10 @@ from robot_io.ursim.motion import (
     move_tool,
     solved,
 )
-from robot_io.ursim.script import PathMove, Script
+from robot_io.ursim.running import Command, Running
+from robot_io.ursim.script import PathMove
 
 FORCE_STOP = 10.0
-
-
-@dataclass(slots=True)
-class Running:
-    """A control script that runs: its controller, its mailbox, what it was uploaded with."""
-
-    robot: Controller
-    mail: Mailbox
-    script: Script = field(default_factory=lambda: Script(name="rtde_control", is_control=True))
-
-    @property
-    def joints(self) -> Array:
-        """(6,) the target."""
-        return self.robot.target.q
-
-    def flange_of(self, pose: Array) -> Array:
-        """UR pose of the tool point -> (4, 4) of the flange."""
-        return kinematics.transform(pose) @ np.linalg.inv(self.robot.tool.point)
-
-
-Command = Callable[[Running], Motion | None]
 
 
 def _moved(run: Running, motion: Motion) -> Motion | None:
@@ -185,108 +162,14 @@ def stop_move(run: Running) -> Motion | None:
     return None
 
 
-def zero_force(run: Running) -> None:
-    run.robot.tool.zero(run.robot.arm.flange, run.robot.arm.wrench)
-
-
-def set_payload(run: Running) -> None:
-    mass, *centre = run.mail.vector(0, 4)
-    run.robot.tool.mass_kg = float(mass)
-    if any(centre):
-        run.robot.tool.centre_m = np.array(centre)
-
-
-def set_target_payload(run: Running) -> None:
-    set_payload(run)
-    run.robot.tool.inertia = run.mail.vector(4)
-
-
-def set_gravity(run: Running) -> None:
-    """UR is given the acceleration that holds against it: (0, 0, 9.82) upright."""
-    run.robot.tool.gravity = -run.mail.vector(0, 3)
-
-
-def set_tcp(run: Running) -> None:
-    run.robot.tool.point = kinematics.transform(run.mail.vector(0))
-
-
-def set_force_gain(run: Running) -> None:
-    run.robot.force_gain = float(np.clip(run.mail.number(0), 0.0, 2.0))
-
-
-def set_force_damping(run: Running) -> None:
-    """Taken and without effect: the admittance has no inertia to damp."""
-    run.mail.number(0)
-
-
-def set_watchdog(run: Running) -> None:
-    hertz = run.mail.number(0)
-    name = f"input_int_register_{run.script.offset}"
-    run.robot.watchdog = Watchdog(name, 1.0 / hertz, run.robot.time_s) if hertz > 0.0 else None
-
-
-def protective_stop(run: Running) -> None:
-    run.robot.protective_stop("asked for by the program")
-
-
-def inverse(run: Running) -> None:
-    run.mail.answer(solved(run.flange_of(run.mail.vector(0)), run.joints))
-
-
-def inverse_near(run: Running) -> None:
-    run.mail.answer(solved(run.flange_of(run.mail.vector(0)), run.mail.vector(6)))
-
-
-def has_inverse(run: Running) -> None:
-    run.mail.answer_integer(kinematics.inverse(run.flange_of(run.mail.vector(0)), run.joints) is not None)
-
-
-def forward_now(run: Running) -> None:
-    run.mail.answer(kinematics.pose(kinematics.flange(run.robot.arm.q) @ run.robot.tool.point))
-
-
-def forward_of(run: Running) -> None:
-    run.mail.answer(kinematics.pose(kinematics.flange(run.mail.vector(0)) @ kinematics.transform(run.mail.vector(6))))
-
-
-def flange_pose(run: Running) -> None:
-    run.mail.answer(kinematics.pose(run.robot.arm.flange))
-
-
-def tcp_offset(run: Running) -> None:
-    run.mail.answer(kinematics.pose(run.robot.tool.point))
-
-
-def composed(run: Running) -> None:
-    first, second = (kinematics.transform(run.mail.vector(i)) for i in (0, 6))
-    run.mail.answer(kinematics.pose(first @ second))
-
-
-def step_time(run: Running) -> None:
-    run.mail.answer([DT_S])
-
-
-def is_steady(run: Running) -> None:
-    run.mail.answer_integer(run.robot.steady)
-
-
-def pose_is_safe(run: Running) -> None:
-    run.mail.answer_integer(kinematics.inverse(run.flange_of(run.mail.vector(0)), run.joints) is not None)
-
-
-def joints_are_safe(run: Running) -> None:
-    still = np.zeros(6)
-    run.mail.answer_integer(not overstepped(run.mail.vector(0), still, still, 0.0, 0.0))
-
-
 REALTIME: Mapping[int, Command] = {
     6: force_mode,
     9: speed_j,
     10: speed_l,
     11: servo_j,
     24: servo_l,
-    26: step_time,
-    58: flange_pose,
+    26: questions.step_time,
+    58: questions.flange_pose,
 }
 """repeated each cycle while their number stands in the register"""
 REALTIME_NUMBERS = frozenset({6, 9, 10, 11, 24, 25, 26, 27, 38, 58, 66, 67, 68, 69, 70, 71})
@@ -296,31 +179,31 @@ ONCE: Mapping[int, Command] = {
     3: move_l,
     4: move_l_to_joints,
     7: force_mode_stop,
-    8: zero_force,
+    8: questions.zero_force,
     15: stop_speed,
     16: stop_servo,
-    17: set_payload,
-    20: set_force_damping,
-    21: set_force_gain,
-    29: set_tcp,
-    30: inverse_near,
-    31: protective_stop,
+    17: questions.set_payload,
+    20: questions.set_force_damping,
+    21: questions.set_force_gain,
+    29: questions.set_tcp,
+    30: questions.inverse_near,
+    31: questions.protective_stop,
     33: stop_move,
     34: stop_move,
-    35: set_watchdog,
-    36: pose_is_safe,
-    37: joints_are_safe,
-    39: composed,
-    40: tcp_offset,
-    43: forward_now,
-    44: forward_of,
+    35: questions.set_watchdog,
+    36: questions.pose_is_safe,
+    37: questions.joints_are_safe,
+    39: questions.composed,
+    40: questions.tcp_offset,
+    43: questions.forward_now,
+    44: questions.forward_of,
     45: move_path,
-    46: inverse,
-    47: is_steady,
-    59: set_gravity,
-    60: has_inverse,
-    61: has_inverse,
-    65: set_target_payload,
+    46: questions.inverse,
+    47: questions.is_steady,
+    59: questions.set_gravity,
+    60: questions.has_inverse,
+    61: questions.has_inverse,
+    65: questions.set_target_payload,
 }
 """done once, then `done` stands until the register is cleared"""
 END = 255

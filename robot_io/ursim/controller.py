@@ -20,14 +20,13 @@ from robot_io.ursim.force import ForceMode
 from robot_io.ursim.limits import overstepped
 from robot_io.ursim.modes import POLYSCOPE, RobotMode, Runtime, SafetyMode, Version
 from robot_io.ursim.motion import JointTarget, Motion, ScriptError, Stop, joint_speed
+from robot_io.ursim.power import Power
 from robot_io.ursim.registers import Registers
 from robot_io.ursim.tool import Tool
 
 DT_S = 0.002
 SCALING_PER_S = 5.0
 """how fast speed scaling follows the slider, a pause and its end"""
-BOOT_S = {RobotMode.POWER_ON: 0.5, RobotMode.IDLE: 0.5}
-"""how long before each mode on the way from power off to RUNNING"""
 UNLOCK_AFTER_S = 5.0
 STOP_RAD_S2, PROTECTIVE_RAD_S2, BRAKE_RAD_S2 = 10.0, 20.0, 40.0
 """deceleration of the leading joint: program ended, protective or emergency stop, power lost"""
@@ -85,7 +84,7 @@ class Controller:
         self.arm, self.version = arm, version
         self.registers, self.tool, self.outputs = Registers(), Tool(), Outputs()
         self.ticks, self.remote = 0, True
-        self.robot_mode = RobotMode.RUNNING if powered else RobotMode.POWER_OFF
+        self.power = Power(RobotMode.RUNNING if powered else RobotMode.POWER_OFF)
         self.safety_mode, self.runtime = SafetyMode.NORMAL, Runtime.STOPPED
         self.slider = self.scaling = 1.0
         self.motion: Motion | None = None
@@ -96,8 +95,7 @@ class Controller:
         self.force_on_tool = np.zeros(6)
         self._program: Program | None = None
         self._starts: tuple[int, Callable[[], Program]] | None = None
-        self._boot_to: RobotMode | None = None
-        self._boot_at_s = self._stopped_at_s = 0.0
+        self._stopped_at_s = 0.0
         self.settle()
 
     @property
@@ -105,10 +103,16 @@ class Controller:
         """Controller seconds since it was switched on."""
         return self.ticks * DT_S
 
+    @property
+    def robot_mode(self) -> RobotMode:
+        """Power and brakes."""
+        return self.power.mode
+
     def tick(self) -> None:
         """Go on by 2 ms."""
         self.ticks += 1
-        self._boot()
+        if self.power.tick(self.time_s):
+            self.settle()
         self._watch()
         self._run()
         self._scale()
@@ -198,10 +202,10 @@ class Controller:
         """From power off or idle to running, in a while."""
         self._boot_towards(RobotMode.RUNNING)
 
-    def power_off(self, why: str = "power off") -> None:
-        """Brakes on, at once."""
+    def power_off(self, why: str = "power off", mode: RobotMode = RobotMode.POWER_OFF) -> None:
+        """Brakes on, at once; with mode IDLE the power stays."""
         self.stop_program(why, BRAKE_RAD_S2)
-        self.robot_mode, self._boot_to = RobotMode.POWER_OFF, None
+        self.power = Power(mode)
 
     def protective_stop(self, why: str) -> None:
         """Stop and wait for somebody to look."""
@@ -220,7 +224,7 @@ class Controller:
     def emergency_stop(self, mode: SafetyMode = SafetyMode.ROBOT_EMERGENCY_STOP) -> None:
         """The red button, or with another mode a violation or a fault: stop, then no power."""
         self._stop_for_safety(mode, mode.name.lower().replace("_", " "))
-        self.robot_mode, self._boot_to = RobotMode.POWER_OFF, None
+        self.power = Power(RobotMode.POWER_OFF)
 
     def release_emergency_stop(self) -> None:
         """The red button is pulled out; the robot stays off."""
@@ -248,18 +252,8 @@ class Controller:
     # --- one tick ----------------------------------------------------------------------------------------------------
 
     def _boot_towards(self, mode: RobotMode) -> None:
-        if self.safety_mode in (SafetyMode.NORMAL, SafetyMode.PROTECTIVE_STOP) and self.robot_mode < mode:
-            self._boot_to, self._boot_at_s = mode, self.time_s + BOOT_S[RobotMode.POWER_ON]
-
-    def _boot(self) -> None:
-        if self._boot_to is None or self.time_s < self._boot_at_s:
-            return
-        after = {RobotMode.POWER_OFF: RobotMode.POWER_ON, RobotMode.POWER_ON: RobotMode.IDLE}
-        self.robot_mode = after.get(self.robot_mode, RobotMode.RUNNING)
-        self._boot_at_s = self.time_s + BOOT_S.get(self.robot_mode, 0.0)
-        if self.robot_mode >= self._boot_to:
-            self._boot_to = None
-            self.settle()
+        if self.safety_mode in (SafetyMode.NORMAL, SafetyMode.PROTECTIVE_STOP):
+            self.power.towards(mode, self.time_s)
 
     def _watch(self) -> None:
         if self.watchdog is None or self.runtime is not Runtime.PLAYING:

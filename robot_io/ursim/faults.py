@@ -207,8 +207,7 @@ class FaultPort:
         self._service.rtde.spoiled = {**self._service.rtde.spoiled, name: number}
 
     def _idle(self) -> None:
-        self._robot.power_off("brakes closed")
-        self._robot.robot_mode = RobotMode.IDLE
+        self._robot.power_off("brakes closed", RobotMode.IDLE)
 
     def _push(self, *force: float) -> None:
         self._cell.pushed = np.array([*force, 0.0, 0.0, 0.0])

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from robot_io.ursim.commands import END, ONCE, REALTIME, REALTIME_NUMBERS, Running
+from robot_io.ursim.commands import END, ONCE, REALTIME, REALTIME_NUMBERS
 from robot_io.ursim.controller import Controller
 from robot_io.ursim.mailbox import Mailbox, State
 from robot_io.ursim.motion import ScriptError
+from robot_io.ursim.running import Running
 from robot_io.ursim.script import Script
 
 
