@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episodes.errors import DataRefused, EpisodeFormatError, UsageError
+from episodes.errors import EpisodeFormatError, UsageError
 from episodes.formats import ImportReport, import_dataset, text_rows
+from episodes.formats.columns import Columns
 from episodes.formats.mapping import TableMapping
 from episodes.formats.parquet_rows import ParquetRows
+from episodes.formats.source import read_mapping
 from episodes.formats.text_rows import TextRows
 from episodes.record import Episode, Outcome
 from episodes.store import EpisodeStore
@@ -250,11 +252,10 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    path = table(tmp_path, "t,a,b\n0,1,2\n") / "a.csv"
-    rows = TextRows(path, TableMapping())
-    os.utime(path, (1, 1))
-    with pytest.raises(DataRefused, match="changed while it was read"):
-        rows.read(rows.spans[0])
+    source = Columns(table(tmp_path, "t,a,b\n0,1,2\n"), read_mapping(MINIMAL), None)
+    os.utime(tmp_path / "lab" / "a.csv", (1, 1))
+    with pytest.raises(EpisodeFormatError, match="changed while it was read"):
+        source.read("a.csv")
 
 
 def test_a_link_out_of_the_dataset_is_refused(tmp_path: Path) -> None:

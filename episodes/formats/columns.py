@@ -19,7 +19,7 @@ from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.parquet_rows import ParquetRows
-from episodes.formats.source import ImportMapping, collection_of, inside, placed, starts_with
+from episodes.formats.source import ImportMapping, collection_of, inside, placed, stamp, starts_with, unchanging
 from episodes.formats.text_rows import Span, TextRows
 from episodes.record import Array, Episode
 from episodes.slug import slugify
@@ -42,6 +42,7 @@ class Columns:
         self.root = path if path.is_dir() else path.parent
         self._mapping, self._fps = mapping, fps
         self._rows: dict[str, TextRows | ParquetRows] = {}
+        self._stamps: dict[str, tuple[int, int, int]] = {}
         self._spans: dict[str, tuple[str, Span]] = {}
         self._damaged: dict[str, EpisodeFormatError] = {}
         for file in _files(path, mapping.table.files):
@@ -61,7 +62,10 @@ class Columns:
             raise self._damaged[name]
         file, span = self._spans[name]
         try:
-            return self._episode(name, file, span, self._rows[file].read(span))
+            with unchanging(self.root / file, episode=name, since=self._stamps[file]):
+                return self._episode(name, file, span, self._rows[file].read(span))
+        except EpisodeFormatError:
+            raise
         except DataRefused as error:
             raise placed(error, file=file, episode=name) from error
 
@@ -69,6 +73,7 @@ class Columns:
         """The episodes of a file; a damaged one stands as one episode, to be refused when read."""
         try:
             path = inside(self.root, file, episode=file, key="")
+            self._stamps[file] = stamp(path)
             kind = ParquetRows if starts_with(path, _PARQUET) or path.suffix == ".parquet" else TextRows
             rows = self._rows[file] = kind(path, self._mapping.table)
             self._spans |= {f"{file}#{span.name}" if span.name else file: (file, span) for span in rows.spans}
@@ -167,7 +172,9 @@ class _Reader:
 
     def flags(self, said: set[str]) -> dict[str, Any]:
         """The columns that may say who acted or how it ended."""
-        named = {key for key in self._table.column_names if meaning.says_who_acts(key) or meaning.says_outcome(key)}
+        named = {
+            key for key in self._table.column_names if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)
+        }
         return {key: self._values(key) for key in sorted(named | said)}
 
     def _values(self, key: str) -> Array:

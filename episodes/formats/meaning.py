@@ -74,11 +74,6 @@ def says_how_it_ended(key: str) -> bool:
     return plain_name(key) in SUCCESS + FAILURE
 
 
-def says_outcome(key: str) -> bool:
-    """True for a column that `outcome` reads."""
-    return plain_name(key) in SUCCESS + FAILURE
-
-
 def actors(columns: Mapping[str, Any], length: int, said: FieldMapping | None = None) -> Actors:
     """Who acted at each of `length` steps, by the columns (T,) or (T, n) of a source; unknown where none says it.
 

@@ -25,6 +25,7 @@ from episodes.formats.source import (
     Clock,
     ImportMapping,
     camera_info,
+    camera_names,
     collection_of,
     inside,
     pack_foreign,
@@ -32,7 +33,7 @@ from episodes.formats.source import (
     starts_with,
 )
 from episodes.formats.tfrecord import Index, index, parse_example, read_record
-from episodes.record import EncodedFrames, Episode
+from episodes.record import Episode
 from episodes.slug import slugify
 
 USUAL_FPS = 10.0
@@ -124,7 +125,11 @@ class Rlds:
         clock, times = self._clock, np.arange(len(record)) / self._clock.fps
         if "time" in said:
             times = fields.stamps_of(said["time"], record.step)
-        images = {self._camera(key): self._frames(name, record, key) for key in record.of_kind("image")}
+        file = name.partition("#")[0]
+        cameras = camera_names(
+            {key: meaning.plain_name(key) for key in record.of_kind("image")}, self._mapping, file, name
+        )
+        images = {cameras[key]: pack_foreign(record.texts(key), file=file, episode=name, key=key) for key in cameras}
         instruction, notes = record.instruction(said.get("instruction"))
         self._note([*guesses, actors.warning, *notes, *self._lost(record, asked)])
         return Episode(
@@ -141,7 +146,7 @@ class Rlds:
             terminal=bool(np.any(record.flags.get("is_terminal", [0]))),
             source_format="rlds",
             source_uri=f"{self.root.resolve().name}/{name}",
-            source_sha256=self._sha256(name.partition("#")[0]),
+            source_sha256=self._sha256(file),
             collected_by=record.provenance,
             images=images,
             cameras=camera_info(images),
@@ -159,13 +164,6 @@ class Rlds:
             raise DataRefused(f"{what}; say it with fields.executed_action in the mapping")
         there = {name: keys for name, keys in found.items() if keys and all(record.has(key) for key in keys)}
         return {name: FieldMapping.model_validate({"from": keys}) for name, keys in there.items()}
-
-    def _frames(self, name: str, record: Record, key: str) -> EncodedFrames:
-        return pack_foreign(record.texts(key), file=name.partition("#")[0], episode=name, key=key)
-
-    def _camera(self, key: str) -> str:
-        camera = meaning.plain_name(key)
-        return self._mapping.cameras.get(camera, slugify(camera))
 
     @cached_property
     def _task(self) -> str:

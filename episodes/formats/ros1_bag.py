@@ -47,6 +47,7 @@ class Bag:
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
+        self.name: str = reader.path.name
         self._types: dict[str, tuple[Types, str]] = {}
         self.counts: dict[str, int] = {}
         for connection in reader.connections:

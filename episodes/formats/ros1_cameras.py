@@ -9,10 +9,9 @@ import numpy as np
 from episodes.errors import DataRefused
 from episodes.formats.ros1_bag import Bag
 from episodes.formats.ros1_messages import Place, at_path
-from episodes.formats.source import ImportMapping
+from episodes.formats.source import ImportMapping, camera_names
 from episodes.images import encode_png
 from episodes.record import Array
-from episodes.slug import slugify
 
 _NO_NAMES = {"compressed", "image_raw", "image", "image_color", "image_rect", "image_rect_color", "color", "rgb"}
 """last parts of a topic that do not say which camera it is"""
@@ -21,19 +20,18 @@ _PIXEL_BYTES = {"rgb8": 3, "bgr8": 3, "mono8": 1, "rgba8": 4, "bgra8": 4}
 
 
 def topics_of(bag: Bag, mapping: ImportMapping) -> dict[str, tuple[str, Place]]:
-    """Camera -> where its pictures are; `DataRefused` where two topics would be one camera."""
-    cameras: dict[str, tuple[str, Place]] = {}
-    for key, (topic, place) in bag.places.items():
-        if place.kind not in ("compressed", "image") or "depth" in topic.lower():
-            continue
-        parts = [part for part in topic.split("/") if part]
-        plain = next((part for part in reversed(parts) if part not in _NO_NAMES), "camera")
-        camera = mapping.cameras.get(key) or mapping.cameras.get(plain) or slugify(plain)
-        if camera in cameras:
-            what = f"{cameras[camera][0]} and {topic} would both be camera {camera}"
-            raise DataRefused(f"{what}; name them by topic with cameras in the mapping")
-        cameras[camera] = (topic, place)
-    return cameras
+    """Camera -> where its pictures are; `EpisodeFormatError` where two topics would be one camera."""
+    found = {topic: place for topic, place in bag.places.values() if place.kind in ("compressed", "image")}
+    named = camera_names({topic: _short(topic) for topic in found if not _is_depth(topic)}, mapping, bag.name)
+    return {camera: (topic, found[topic]) for topic, camera in named.items()}
+
+
+def _short(topic: str) -> str:
+    return next((part for part in reversed(topic.split("/")) if part and part not in _NO_NAMES), "camera")
+
+
+def _is_depth(topic: str) -> bool:
+    return "depth" in topic.lower()
 
 
 def frames_of(bag: Bag, topic: str, place: Place, wanted: set[int]) -> dict[int, bytes]:

@@ -21,7 +21,7 @@ from episodes.formats import fields, meaning
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.ros1_bag import Bag, opened, require_rosbags
 from episodes.formats.ros1_tracks import Tracks
-from episodes.formats.source import ImportMapping, camera_info, collection_of, inside, placed, starts_with
+from episodes.formats.source import ImportMapping, camera_info, collection_of, inside, placed, starts_with, unchanging
 from episodes.record import Array, Episode
 from episodes.slug import slugify
 
@@ -56,7 +56,7 @@ class RosBag1:
         """The episode of one bag."""
         path = inside(self.root, name, episode=name, key="")
         try:
-            with opened(path) as bag:
+            with unchanging(path, episode=name), opened(path) as bag:
                 episode = self._episode(name, bag)
         except EpisodeFormatError:
             raise
@@ -120,7 +120,7 @@ class RosBag1:
         """Single values whose names say who acted or how it ended."""
         single = {key for key, (_, place) in bag.places.items() if place.kind in ("number", "string")}
         said = {self._mapping.fields[name].source[0] for name in _FLAG_FIELDS if name in self._mapping.fields}
-        return {key for key in single if meaning.says_who_acts(key) or meaning.says_outcome(key)} | said
+        return {key for key in single if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)} | said
 
     def _times(self, tracks: Tracks) -> tuple[Array, dict[str, int]]:
         """Times since the first step, by the messages' own stamps unless those are missing, repeated or go backward."""

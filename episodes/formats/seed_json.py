@@ -18,6 +18,7 @@ import numpy as np
 import pydantic
 
 from episodes.errors import EpisodeFormatError
+from episodes.formats import meaning
 from episodes.formats.source import (
     MEND,
     Clock,
@@ -27,13 +28,13 @@ from episodes.formats.source import (
     first_error,
     inside,
     pack_foreign,
-    sources_from_flags,
 )
-from episodes.record import ActionSource, Array, EncodedFrames, Episode, Outcome
+from episodes.record import Array, EncodedFrames, Episode, Outcome
 from episodes.slug import slugify
 
 USUAL_FPS = 10.0
 _FRAME_SUFFIX = "_rgb"
+_FLAG = "human_intervene"
 _STEPS = re.compile(rb'"steps"\s*:\s*\[')
 
 
@@ -97,9 +98,8 @@ class SeedJson:
 
     def _episode(self, name: str, seed: SeedEpisode, clock: Clock, digest: str) -> Episode:
         task = "" if seed.task is None else slugify(seed.task)
-        flags = self._column(name, seed, "human_intervene")
-        unknown = np.full(len(seed.steps), ActionSource.UNKNOWN, np.uint8)
-        source = unknown if flags is None else sources_from_flags(flags)
+        flags = self._column(name, seed, _FLAG)
+        source = meaning.actors({} if flags is None else {_FLAG: flags}, len(seed.steps)).source
         counts = np.array([step.t for step in seed.steps], float)
         images = self._images(name, seed)
         return Episode(
@@ -132,7 +132,7 @@ class SeedJson:
         if odd is not None:
             what = f"step {odd} has no {key}, or one of another length"
             raise EpisodeFormatError(what, file=self.root.name, episode=name, key=f"steps.{odd}.{key}", remedy=MEND)
-        return np.array(values, bool if key == "human_intervene" else np.float64)
+        return np.array(values, bool if key == _FLAG else np.float64)
 
     def _images(self, name: str, seed: SeedEpisode) -> dict[str, EncodedFrames]:
         steps = [step.frame_keys() for step in seed.steps]
