@@ -130,7 +130,7 @@ def sidebar() -> None:
             st.session_state.task = st.selectbox("Task", tasks, index=tasks.index(chosen))
         if "lost" in st.session_state:
             st.warning(plain(st.session_state.lost))
-        st.caption(f"Workspace {plain(str(root()))}")
+        st.caption(f":material/folder_open: {plain(str(root()))}")
 
 
 def _login() -> None:

@@ -80,6 +80,15 @@ def test_every_page_draws(root: Path, screen: str) -> None:
     assert not app.warning
 
 
+def test_the_sidebar_names_the_workspace_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path / "workspace", episodes=1, derived=False)
+    monkeypatch.delenv("REGRASP_ROOT", raising=False)
+    monkeypatch.setattr(sys, "argv", ["app"])
+    monkeypatch.chdir(tmp_path)
+    (told,) = opened("episodes").sidebar.caption
+    assert told.value.lower().count("workspace") == 1
+
+
 @pytest.mark.parametrize("screen", SCREENS)
 def test_every_page_says_what_to_run_where_nothing_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, screen: str
