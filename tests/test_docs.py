@@ -95,6 +95,12 @@ def desk(settled_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(samples / "lerobot_v30_bridge", data / "bridge")
     shutil.copytree(samples / "seed_json", data / "run")
     shutil.copy(samples / "robosuite_lift_hdf5/demo.hdf5", data / "lift.hdf5")
+    for sample, name in (
+        ("octo_bridge_rlds", "rlds"),
+        ("baxter_rosbag1", "bags"),
+        ("baxter_introspection_csv", "trials"),
+    ):
+        shutil.copytree(samples / sample, data / name)
     hil_serl(data / "hil_serl")
     (data / "mapping.json").write_text(json.dumps(MAPPING))
     (data / "outcomes.csv").write_text(f"episode_id,success\n{EpisodeStore(settled_copy).ids()[0]},success\n")
