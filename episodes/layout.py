@@ -5,6 +5,7 @@ The one table that the HDF5 file, the episode's identity and validation share. `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ import numpy as np
 from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array, EncodedFrames, Episode
 from episodes.slug import is_slug
+
+LONGEST_TEXT = 60_000
+"""bytes of one attribute; HDF5 keeps up to 64 kB of it in the object's header"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ def stored_arrays(episode: Episode) -> dict[str, Array]:
 
 def problems(episode: Episode) -> Iterator[Problem]:
     """Everything that stands against storing this episode, in a fixed order."""
+    yield from _text_problems(episode)
     yield from _shape_problems(episode)
     yield from _time_problems(np.asarray(episode.time_s))
     if not np.isin(episode.action_source, [int(source) for source in ActionSource]).all():
@@ -88,6 +93,22 @@ def problems(episode: Episode) -> Iterator[Problem]:
             yield Problem("bad_dtype", name, f"the robot stream {name} is {np.asarray(array).dtype} and not numbers")
     for camera, frames in (*episode.images.items(), *episode.depth.items()):
         yield from _frame_problems(camera, frames, len(episode))
+
+
+def _text_problems(episode: Episode) -> Iterator[Problem]:
+    """Text that is not UTF-8, or too long for an attribute of an HDF5 file."""
+    for name in ("instruction", "robot", "recorded_at", "success_derivation", "source_uri"):
+        try:
+            size = len(getattr(episode, name).encode())
+        except UnicodeEncodeError:
+            yield Problem("bad_text", name, f"{name} is not UTF-8")
+            continue
+        if size > LONGEST_TEXT:
+            yield Problem("long_text", name, f"{name} is {size} bytes long and at most {LONGEST_TEXT} are kept")
+    for name in ("action_space", "collected_by"):
+        size = len(json.dumps(dict(getattr(episode, name))))
+        if size > LONGEST_TEXT:
+            yield Problem("long_text", name, f"{name} is {size} bytes long and at most {LONGEST_TEXT} are kept")
 
 
 def _shape_problems(episode: Episode) -> Iterator[Problem]:

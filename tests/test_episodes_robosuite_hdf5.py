@@ -136,3 +136,35 @@ def test_a_damaged_file_among_good_ones_is_quarantined(tmp_path: Path) -> None:
     report = import_dataset(folder, tmp_path / "w")
     assert len(report.imported) == 3
     assert [error.file for error in report.quarantined] == ["cut.hdf5"]
+
+
+def test_the_layout_of_2018_needs_to_be_told_what_the_action_is(tmp_path: Path) -> None:
+    path = tmp_path / "demo.hdf5"
+    with h5py.File(path, "w") as file:
+        demo = file.create_group("data/demo_1")
+        file["data"].attrs.update({"env": "SawyerLift", "repository_version": "0.1.0"})
+        demo.attrs["model_file"] = "../../model_1.xml"  # a name of a file here, and the model itself in later versions
+        sizes = {"right_dpos": 3, "right_dquat": 4, "gripper_actuations": 1, "left_dpos": 0, "states": 34}
+        for number, (name, size) in enumerate(sizes.items()):
+            demo[name] = np.full((5, size), number, float)
+    (refused,) = import_dataset(path, tmp_path / "w").quarantined
+    assert refused.key == "actions"
+    assert "say which of gripper_actuations, right_dpos, right_dquat are the action" in str(refused)
+    said = {"fields": {"executed_action": ["right_dpos", "right_dquat", "gripper_actuations"]}}
+    report = import_dataset(path, tmp_path / "w", mapping=said)
+    episode = EpisodeStore(tmp_path / "w").read(report.imported[0])
+    assert (episode.task, dict(episode.collected_by)) == ("sawyerlift", {"repository_version": "0.1.0"})
+    assert episode.executed_action is not None
+    assert episode.executed_action[0].tolist() == [0] * 3 + [1] * 4 + [2]
+    assert episode.action_space["names"][3:5] == ["right_dquat.0", "right_dquat.1"]
+    assert "not kept: left_dpos of the demonstrations" in report.warnings
+    said = {"fields": {"executed_action": ["right_dpos", "left_dpos"]}}
+    (refused,) = import_dataset(path, tmp_path / "v", mapping=said).quarantined
+    assert (refused.key, "(5, 0)" in str(refused)) == ("left_dpos", True)
+
+
+def test_text_that_is_too_long_for_the_record_is_quarantined(tmp_path: Path) -> None:
+    with h5py.File(made(tmp_path / "x.hdf5", actions=np.ones((3, 7))), "a") as file:
+        file["data"].attrs["env_info"] = json.dumps({"robots": "x" * 61_000})
+    report = import_dataset(tmp_path / "x.hdf5", tmp_path / "w")
+    assert {(error.key, error.episode[-1]) for error in report.quarantined} == {("robot", "1"), ("robot", "2")}

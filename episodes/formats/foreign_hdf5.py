@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,6 +28,7 @@ LARGEST = 512 << 20
 """bytes of one array other than pictures: an hour at 500 Hz with 30 values a step stays below"""
 LONGEST_TEXT = 1 << 20
 """bytes of one attribute"""
+_DEEPEST = 4
 _AT_ONCE = 32 << 20
 """bytes of pictures that are read at a time: a chunk of the file often holds many"""
 
@@ -102,27 +102,25 @@ def json_attribute(item: Item, key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-@dataclass(frozen=True, slots=True)
 class Datasets:
-    """The datasets of one episode, by their paths below its group."""
+    """The datasets of one episode that are of this very file, by their paths below its group."""
 
-    group: Item
-    file: str
-    episode: str
+    def __init__(self, group: Item, file: str, episode: str) -> None:
+        self.group, self.file, self.episode = group, file, episode
+        self._own = dict(_below(group, "")) if isinstance(group, h5py.Group) else {}
 
     def names(self) -> list[str]:
-        """All datasets that are of this very file, sorted."""
-        return sorted(_below(self.group, "")) if isinstance(self.group, h5py.Group) else []
-
-    def at(self, key: str) -> h5py.Dataset:
-        """The dataset at `key`, which has to be there, in this very file."""
-        found = member(self.group, key)
-        if not _is_own(found):
-            raise self.refusal(f"there is no {key} in it", key)
-        return found
+        """All of them, sorted."""
+        return sorted(self._own)
 
     def has(self, key: str) -> bool:
-        return _is_own(member(self.group, key))
+        return key in self._own
+
+    def at(self, key: str) -> h5py.Dataset:
+        """The dataset at `key`, which has to be there."""
+        if key not in self._own:
+            raise self.refusal(f"there is no {key} in it", key)
+        return self._own[key]
 
     def numbers(self, key: str) -> Array:
         """A (T, n) array of numbers with at least one row and column; (T,) is one column."""
@@ -156,14 +154,13 @@ class Datasets:
         """One picture a step: pixels (T, H, W, 3), or JPEG or PNG bytes, each cut to length or filled up with zeros."""
         found = self.at(key)
         if found.shape[:1] != (length,):
-            raise self.refusal(f"{key} has {found.shape[0] if found.ndim else 0} pictures for {length} steps", key)
-        if found.dtype == np.uint8 and found.ndim == 4 and found.shape[3] == 3 and found[0].size <= 3 * MAX_PIXELS:
-            pixels = (picture for block in self._blocks(found) for picture in block)
-            return EncodedFrames.pack([encode_png(picture) for picture in pixels], "png", *found.shape[1:3])
-        if (found.dtype == np.uint8 and found.ndim == 2) or (found.dtype.kind in "SO" and found.ndim == 1):
-            coded = (_bytes(cell) for block in self._blocks(found) for cell in block)
-            return pack_foreign(coded, file=self.file, episode=self.episode, key=key)
-        what = f"{key} is {found.dtype} of shape {found.shape}, not (steps, height, width, 3)"
+            raise self.refusal(f"{key} is of shape {found.shape} and the episode has {length} steps", key)
+        cells = (cell for block in _blocks(found) for cell in block)
+        if _are_pixels(found):
+            return EncodedFrames.pack([encode_png(picture) for picture in cells], "png", *found.shape[1:3])
+        if found.dtype.kind in "SO" if found.ndim == 1 else found.dtype == np.uint8 and found.ndim == 2:
+            return pack_foreign(map(_bytes, cells), file=self.file, episode=self.episode, key=key)
+        what = f"{key} is {found.dtype} of shape {found.shape}, not pictures of (steps, height, width, 3)"
         raise self.refusal(what, key)
 
     def refusal(self, what: str, key: str, remedy: str = MEND) -> EpisodeFormatError:
@@ -180,24 +177,28 @@ class Datasets:
         values: Array = found[()]
         return values
 
-    @staticmethod
-    def _blocks(found: h5py.Dataset) -> Iterator[Array]:
-        """The dataset some rows at a time."""
-        rows = max(1, _AT_ONCE * len(found) // max(found.nbytes, 1))
-        for start in range(0, len(found), rows):
-            yield found[start : start + rows]
+
+def _blocks(found: h5py.Dataset) -> Iterator[Array]:
+    """The dataset some rows at a time."""
+    rows = max(1, _AT_ONCE * len(found) // max(found.nbytes, 1))
+    for start in range(0, len(found), rows):
+        yield found[start : start + rows]
 
 
-def _is_own(item: Item) -> bool:
-    return isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external and item.shape is not None
+def _are_pixels(found: h5py.Dataset) -> bool:
+    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] != 3:
+        return False
+    return bool(0 < found.shape[1] * found.shape[2] <= MAX_PIXELS)
 
 
-def _below(item: Item, path: str, depth: int = 0) -> Iterator[str]:
-    if _is_own(item):
-        yield path
-    elif isinstance(item, h5py.Group) and depth < 8:
-        for name in map(str, item):
-            yield from _below(member(item, name), f"{path}/{name}" if path else name, depth + 1)
+def _below(group: h5py.Group, path: str, depth: int = 0) -> Iterator[tuple[str, h5py.Dataset]]:
+    """The datasets below a group with their paths; groups in groups up to `_DEEPEST`, for a hard link can go round."""
+    for name in map(str, group):
+        item = member(group, name)
+        if isinstance(item, h5py.Group) and depth < _DEEPEST:
+            yield from _below(item, f"{path}{name}/", depth + 1)
+        elif isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external and item.shape is not None:
+            yield f"{path}{name}", item
 
 
 def _bytes(cell: Any) -> bytes:
