@@ -21,7 +21,7 @@ from episodes.record import Array, Episode, Outcome
 from episodes.store import EpisodeStore
 from episodes.workspace import disk_errors, writer_lock
 
-EXPORT_FORMATS = ("lerobot-v3", "robomimic", "seed-json", "uniintervene")
+EXPORT_FORMATS = ("lerobot-v3", "robomimic", "seed-json", "uniintervene", "rerun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +152,10 @@ def _open(format: str, store: EpisodeStore, path: Path, episodes: Sequence[Leavi
         from episodes.formats.uniintervene_export import UniInterveneWriter
 
         return UniInterveneWriter(path)
+    if format == "rerun":
+        from episodes.formats.rerun_export import RerunWriter
+
+        return RerunWriter(path)
     from episodes.formats.seed_json_export import SeedJsonWriter
 
     return SeedJsonWriter(path)
@@ -172,6 +176,7 @@ _LOST: dict[str, tuple[str, ...]] = {
         "robot_stream",
         "events",
     ),
+    "rerun": ("policy_id", "robot_stream"),
     "uniintervene": (
         "ee_pose",
         "wrench",

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from episodes.record import Array
     from episodes.store import EpisodeStore
 
-Format = Literal["lerobot-v3", "robomimic", "seed-json", "uniintervene"]
+Format = Literal["lerobot-v3", "robomimic", "seed-json", "uniintervene", "rerun"]
 SPLITS = ("train", "validation", "calibration", "test", "")
 CURVE_STAGES = {"values/curves": ("value", "risk"), "triggers/curves": ("trigger",)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Export episodes: LeRobot v3.0, robomimic HDF5, episode JSON, UniIntervene's pickles. Excluded episodes stay here."""
+    """Export episodes: LeRobot v3.0, robomimic HDF5, episode JSON, UniIntervene's pickles, Rerun. Excluded episodes stay here."""
 
     destination: Positional[Path]
     """directory to make; a file for robomimic"""
