@@ -181,3 +181,18 @@ def test_broken_descriptions_of_the_environment_are_refused(tmp_path: Path) -> N
         file["data"].attrs["env_args"] = "{"
     with pytest.raises(EpisodeFormatError, match="env_args is not JSON"):
         import_dataset(tmp_path / "x.hdf5", tmp_path / "w", strict=True)
+
+
+def test_an_import_that_was_stopped_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, taken = made(tmp_path / "x.hdf5"), EpisodeStore.write
+
+    def stopped(store: EpisodeStore, episode: Any) -> str:
+        if store.ids():
+            raise KeyboardInterrupt
+        return taken(store, episode)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(EpisodeStore, "write", stopped)
+        import_dataset(path, tmp_path / "w")
+    report = import_dataset(path, tmp_path / "w")
+    assert (len(report.imported), len(report.duplicates), report.quarantined) == (1, 1, ())

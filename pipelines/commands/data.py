@@ -23,7 +23,7 @@ MOST_NAMES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """Import a dataset: LeRobot v3.0, robomimic or robosuite HDF5, episode JSON with frames."""
+    """Import a dataset: LeRobot, robomimic, robosuite or ALOHA HDF5, RLDS, ROS 1 bags, tables, JSON with frames."""
 
     source: Positional[Path]
     """file or directory"""
@@ -36,7 +36,7 @@ class Import:
     fps: float | None = None
     """steps per second, where the dataset does not say or is wrong"""
     mapping: Path | None = None
-    """JSON file that says what the dataset does not"""
+    """TOML or JSON file that says what the dataset does not"""
     allow_pickle: bool = False
     """open pickles, in a process that builds plain arrays and nothing else"""
     strict: bool = False
