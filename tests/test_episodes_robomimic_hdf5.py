@@ -191,8 +191,9 @@ def test_an_import_that_was_stopped_is_resumed(tmp_path: Path, monkeypatch: pyte
             raise KeyboardInterrupt
         return taken(store, episode)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(EpisodeStore, "write", stopped)
+    monkeypatch.setattr(EpisodeStore, "write", stopped)
+    with pytest.raises(KeyboardInterrupt):
         import_dataset(path, tmp_path / "w")
+    monkeypatch.setattr(EpisodeStore, "write", taken)
     report = import_dataset(path, tmp_path / "w")
     assert (len(report.imported), len(report.duplicates), report.quarantined) == (1, 1, ())
