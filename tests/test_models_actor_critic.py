@@ -127,6 +127,17 @@ def test_the_clone_term_holds_the_actor_to_the_persons_rows_alone() -> None:
     assert wrong[1][4:].mean() > 0.5 * wrong[0][4:].mean()
 
 
+def test_the_more_the_clone_term_weighs_the_closer_the_actor_stays_to_the_person() -> None:
+    def distance(clone_weight: float) -> float:
+        net, seen = learner(), batch()
+        for _ in range(60):
+            net.update_actor(seen, 4, clone_weight)
+        return (net.actor(seen.observation)[:4] - seen.action[:4]).square().mean().item()
+
+    free, light, heavy = map(distance, (0.0, 0.1, 10.0))
+    assert heavy < light < free
+
+
 def test_cloning_learns_a_plain_rule() -> None:
     net = learner()
     seen = torch.randn(200, D)
