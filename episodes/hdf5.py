@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from episodes.errors import DataRefused, EpisodeFormatError
-from episodes.layout import ARRAY_FIELDS
+from episodes.layout import ARRAY_FIELDS, LONGEST_TEXT
 from episodes.record import SCHEMA_VERSION, Array, CameraInfo, Codec, EncodedFrames, Episode, Outcome
 
 _TEXT = (
@@ -37,14 +37,12 @@ _TEXT = (
     "source_sha256",
 )
 _JSON = ("source_time_defects", "action_space", "collected_by")
-LONGEST_TEXT = 60_000
-"""bytes of one attribute; HDF5 keeps up to 64 kB of it in the object's header"""
 _REMEDY = "the file is damaged or no Regrasp episode: restore it from a copy, or import its source again"
 
 
 @dataclass(frozen=True, slots=True)
 class FrameTable:
-    """Where the frames of one camera lie in an episode file."""
+    """The compressed frames of one camera, left where they are in the episode's file."""
 
     path: Path
     start: int
@@ -53,10 +51,13 @@ class FrameTable:
     """(T + 1,) int64 within the blob"""
     codec: Codec
 
-    def read(self, t: int) -> bytes:
-        """The compressed bytes of frame `t`; nothing else of the file is read."""
+    def frame(self, t: int) -> bytes:
+        """The compressed bytes of frame `t`; nothing else of the file is read. `DataRefused` where the file is gone."""
         begin, end = int(self.offsets[t]), int(self.offsets[t + 1])
-        handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise DataRefused(f"there is no episode {self.path.stem} any more; `regrasp inspect` lists them") from None
         try:
             return os.pread(handle, end - begin, self.start + begin)
         finally:
@@ -140,17 +141,19 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def frame_table(path: Path, camera: str) -> FrameTable:
-    """Where the frames of `camera` are; `DataRefused` where the episode has no such camera."""
+def frame_tables(path: Path) -> dict[str, FrameTable]:
+    """Where the frames of every camera are."""
     with _reading(path) as file:
         cameras = file.get("observation/images", {})
-        if camera not in cameras:
-            raise DataRefused(f"{path.stem} has no camera {camera!r}; it has {', '.join(cameras) or 'none'}")
-        data, offsets = cameras[camera]["data"], cameras[camera]["offsets"][()]
-        start = data.id.get_offset()
-        if start is None or offsets[0] < 0 or (np.diff(offsets) < 0).any() or offsets[-1] > len(data):
-            raise _refusal("the frames are not one block with rising offsets", path, f"observation/images/{camera}")
-        return FrameTable(path, start, offsets, _codec(cameras[camera]))
+        return {camera: _frame_table(path, camera, frames) for camera, frames in cameras.items()}
+
+
+def _frame_table(path: Path, camera: str, frames: h5py.Group) -> FrameTable:
+    data, offsets = frames["data"], frames["offsets"][()]
+    start = data.id.get_offset()
+    if start is None or offsets[0] < 0 or (np.diff(offsets) < 0).any() or offsets[-1] > len(data):
+        raise _refusal("the frames are not one block with rising offsets", path, f"observation/images/{camera}")
+    return FrameTable(path, start, offsets, _codec(frames))
 
 
 @contextmanager

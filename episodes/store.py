@@ -37,7 +37,7 @@ class EpisodeStore:
         self._paths: dict[str, Path] = {}
         self._writing: set[str] = set()
         self._attributes = lru_cache(maxsize=100_000)(self._read_attributes)
-        self._frames = lru_cache(maxsize=4096)(self._read_frame_table)
+        self._frames = lru_cache(maxsize=4096)(self._read_frame_tables)
 
     def write(self, episode: Episode) -> str:
         """Store the episode and return its id. An id that is there already is left as it is: ask `contains` first.
@@ -86,15 +86,19 @@ class EpisodeStore:
 
     def encoded(self, episode_id: str, camera: str, t: int) -> tuple[bytes, Codec]:
         """The stored bytes of one frame and their codec, without reading or decoding anything else."""
-        table = self._frames(episode_id, camera)
+        tables = self._frames(episode_id)
+        if camera not in tables:
+            raise DataRefused(f"{episode_id} has no camera {camera!r}; it has {', '.join(tables) or 'none'}")
+        table = tables[camera]
         if not 0 <= t < len(table.offsets) - 1:
             raise DataRefused(
                 f"{episode_id} has steps 0 to {len(table.offsets) - 2} and none at {t}; ask for one of them"
             )
-        try:
-            return table.read(t), table.codec
-        except FileNotFoundError:
-            raise self._absent(episode_id) from None
+        return table.frame(t), table.codec
+
+    def frame_tables(self, episode_id: str) -> dict[str, hdf5.FrameTable]:
+        """The compressed frames of every camera, left in the file; to be read one by one."""
+        return dict(self._frames(episode_id))
 
     def frame(self, episode_id: str, camera: str, t: int) -> Array:
         """Frame `t` as uint8 (H, W, 3) RGB."""
@@ -194,8 +198,8 @@ class EpisodeStore:
     def _read_attributes(self, episode_id: str) -> Mapping[str, Any]:
         return hdf5.attributes(self.path(episode_id))
 
-    def _read_frame_table(self, episode_id: str, camera: str) -> hdf5.FrameTable:
-        return hdf5.frame_table(self.path(episode_id), camera)
+    def _read_frame_tables(self, episode_id: str) -> Mapping[str, hdf5.FrameTable]:
+        return hdf5.frame_tables(self.path(episode_id))
 
     def _session_directory(self, session: str) -> Path:
         return self.workspace.episodes / check_slug("session", session)

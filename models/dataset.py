@@ -1,13 +1,14 @@
-"""One episode as the models see it: arrays in memory, frames still compressed, the outcome as decided.
+"""One episode as the models see it: arrays in memory, frames in its file, the outcome as decided.
 
-Frames are decoded when a batch asks for them (about 30 us for a 64-pixel JPEG), so a data set costs its
-compressed size: roughly 2 kB a frame.
+A frame is read and decoded when a batch asks for it (about 40 us for a 64-pixel JPEG), so a data set costs no memory
+for its pictures, neither here nor in the processes that train on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from PIL import Image
 
 from episodes.errors import DataRefused
 from episodes.images import decode
-from episodes.record import ActionSource, Array, EncodedFrames, Outcome
+from episodes.record import ActionSource, Array, Codec, Outcome
 from episodes.store import EpisodeStore
 from models.curve import Runs, control_runs
 
@@ -26,6 +27,17 @@ TRAINED_SPLITS = ("train", "calibration")
 """what the cross-fitted models learn from; each episode is scored by nets that did not see it"""
 PRIVILEGED_PREFIX = "priv/"
 """proprio columns of the state mode's object tracker; value and trigger never read them"""
+
+
+class Frames(Protocol):
+    """The compressed frames of one camera, in memory or in a file."""
+
+    @property
+    def codec(self) -> Codec:
+        """How they are compressed."""
+
+    def frame(self, t: int) -> bytes:
+        """Those of step `t`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +70,7 @@ class StepData:
     """(T, A)"""
     human_action: Array
     """(T, A), NaN where no human acted"""
-    frames: Mapping[str, EncodedFrames]
+    frames: Mapping[str, Frames]
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -111,7 +123,7 @@ def load_step_data(
     weight: float = 1.0,
 ) -> StepData:
     """Read one episode for the models; `DataRefused` where it lacks what they cannot do without."""
-    episode = store.read(episode_id)
+    episode = store.read(episode_id, images=False)
     needed = {
         "observation/proprio": episode.proprio,
         "observation/ee_pose": episode.ee_pose,
@@ -149,7 +161,7 @@ def load_step_data(
         wrench=np.zeros((steps, 6), np.float32) if episode.wrench is None else episode.wrench,
         executed_action=episode.executed_action,
         human_action=np.full((steps, action_size), np.nan, np.float32) if human is None else human,
-        frames=episode.images,
+        frames=store.frame_tables(episode_id),
     )
 
 

@@ -86,6 +86,18 @@ def test_frames_come_by_step_and_camera_at_the_networks_size() -> None:
         data.images([0], ("top",), 16)
 
 
+def test_frames_stay_in_the_file_until_they_are_asked_for(tmp_path: Path) -> None:
+    store, recorded = EpisodeStore(tmp_path), sample_episode(0, 6)
+    name = store.write(recorded)
+    data = load_step_data(store, name, success=True, split="train")
+    assert {camera: packed.frame(2) for camera, packed in data.frames.items()} == {
+        camera: packed.frame(2) for camera, packed in recorded.images.items()
+    }
+    store.path(name).unlink()
+    with pytest.raises(DataRefused, match=f"no episode {name} any more"):
+        data.images([2], ["wrist"], 16)
+
+
 def test_a_frame_of_the_right_size_is_not_touched() -> None:
     frame = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     assert resized(frame, 2) is frame
