@@ -97,8 +97,6 @@ class Demo:
     workspace: Workspace
     plan: DemoPlan
     console: Console
-    robots: Processes
-    """where the simulated robots run"""
     seconds: dict[str, float] = field(default_factory=dict)
     """stage -> seconds, of this and earlier runs"""
 
@@ -107,8 +105,8 @@ class Demo:
         self.seconds = self._read_seconds()
         releases = self._released() or self._prepare()
         loops = {task: self._loop(task, releases[task]) for task in self.plan.tasks}
-        with self._stage("closed loop"), count_bar("closed loop", self.console) as on_count:
-            arms = {task: loop.run(self.robots, on_count=on_count) for task, loop in loops.items()}
+        with self._stage("closed loop"), count_bar("closed loop", self.console) as on_count, _robots() as robots:
+            arms = {task: loop.run(robots, on_count=on_count) for task, loop in loops.items()}
         with self._stage("returned session"):
             sessions = [loop.session(arm) for loop in loops.values() for arm in ARMS]
             self._judge([session for session in sessions if not self._is_judged(session)])
@@ -180,8 +178,8 @@ class Demo:
         )
 
     def _run(self, what: str, jobs: list[SessionJob]) -> None:
-        with count_bar(what, self.console) as on_count:
-            summaries = run_sessions(jobs, self.robots, on_count=on_count)
+        with count_bar(what, self.console) as on_count, _robots() as robots:
+            summaries = run_sessions(jobs, robots, on_count=on_count)
         stopped = sum(bool(summary.fault) for session in summaries for summary in session)
         if stopped:
             self.console.print(f"{stopped} episodes ended in a safety stop and are kept as failures")
@@ -239,6 +237,11 @@ def promote_candidate(workspace: Workspace, task: str, say: Callable[[str], obje
     return version
 
 
+def _robots() -> Processes:
+    """Where the simulated robots run, for one stage: while models are trained their memory is wanted there."""
+    return Processes(min(2, os.cpu_count() or 1))
+
+
 def _half(first: int, count: int, robot: int) -> range:
     """The seeds of one of two robots."""
     half = (count + 1) // 2
@@ -251,8 +254,7 @@ def _board(workspace: Workspace, plan: DemoPlan, console: Console) -> Scoreboard
             f"{workspace.root}/settings.json is not what this demo would set, so the workspace's own settings are used"
         )
         console.print(f"{kept}; for the demo's give another --root")
-    with Processes(min(2, os.cpu_count() or 1)) as robots:
-        return Demo(workspace, plan, console, robots).run()
+    return Demo(workspace, plan, console).run()
 
 
 def run(root: Path, *, quick: bool = False, report: Path | None = None, console: Console | None = None) -> None:
