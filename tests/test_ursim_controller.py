@@ -27,7 +27,7 @@ def bench() -> Bench:
 def servo_on(bench: Bench, ticks: int = 100, rate_rad_s: float = 0.3) -> None:
     """Stream a ramp of the first joint."""
     for _ in range(ticks):
-        goal = bench.robot.target.q + np.eye(6)[0] * rate_rad_s * 0.116
+        goal = bench.robot.drive.target.q + np.eye(6)[0] * rate_rad_s * 0.116
         bench.stream(11, [*goal, *SERVO])
 
 
@@ -60,7 +60,7 @@ def test_a_servo_follows_and_stops_when_asked(bench: Bench) -> None:
     servo_on(bench)
     assert bench.arm.qd[0] == pytest.approx(0.3, rel=0.2)
     assert bench.call(16, [10.0])
-    assert not bench.robot.moves
+    assert not bench.robot.drive.moves
 
 
 def test_a_servo_in_tool_coordinates_goes_to_its_pose(bench: Bench) -> None:
@@ -74,7 +74,7 @@ def test_a_speed_goes_on_until_it_is_stopped(bench: Bench) -> None:
     bench.stream(10, [0, 0, 0.05, 0, 0, 0, 1.0, 0.0], ticks=500)
     assert bench.tool_pose()[2] - start[2] == pytest.approx(0.05, rel=0.1)
     assert bench.call(15, [10.0])
-    assert not bench.robot.moves
+    assert not bench.robot.drive.moves
     bench.stream(9, [0.1, 0, 0, 0, 0, 0, 1.0, 0.0], ticks=300)
     assert bench.arm.qd[0] == pytest.approx(0.1)
 
@@ -121,7 +121,7 @@ def test_the_watchdog_stops_the_arm_when_nothing_is_written(bench: Bench) -> Non
 
 def test_a_client_that_dies_leaves_a_speed_running_without_a_watchdog(bench: Bench) -> None:
     bench.stream(10, [0, 0, 0.02, 0, 0, 0, 1.0, 0.0], ticks=500)
-    assert bench.robot.moves
+    assert bench.robot.drive.moves
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_every_stop_stops_within_200_ms_and_the_servo_moves_no_more(bench: Bench
     stop(bench.robot)  # type: ignore[operator]
     assert bench.robot.runtime in (Runtime.STOPPED, Runtime.PAUSED)
     ticks = 0
-    while bench.robot.moves:
+    while bench.robot.drive.moves:
         bench.stream(11, [*(HOME + 1.0), *SERVO])
         ticks += 1
         assert seconds(ticks) <= STOPS_WITHIN_S + 0.002
@@ -194,14 +194,14 @@ def test_power_comes_in_steps(bench: Bench) -> None:
 
 
 def test_the_speed_slider_slows_a_move_and_a_pause_holds_it(bench: Bench) -> None:
-    bench.robot.slider = 0.5
+    bench.robot.drive.slider = 0.5
     bench.ticks(200)
     bench.write(1, [*(HOME + 0.4), 0.5, 5.0], [0])
     bench.ticks(200)
-    assert np.abs(bench.robot.target.qd).max() == pytest.approx(0.25)
+    assert np.abs(bench.robot.drive.target.qd).max() == pytest.approx(0.25)
     assert bench.robot.pause()
     bench.ticks(200)
-    assert not bench.robot.moves
+    assert not bench.robot.drive.moves
     assert bench.robot.resume()
     bench.ticks(20)
     bench.until_still()
@@ -243,7 +243,7 @@ def test_force_mode_presses_until_the_world_presses_back(bench: Bench) -> None:
     bench.ticks(200)
     assert np.allclose(bench.tool_pose(), held, atol=1e-6)
     assert bench.call(7)
-    assert bench.robot.force_mode is None
+    assert bench.robot.drive.force_mode is None
 
 
 def test_questions_are_answered_from_the_registers_on(bench: Bench) -> None:
@@ -288,9 +288,9 @@ def test_whatever_happens_the_target_is_finite_and_stands_unless_the_robot_runs(
     bench.upload()
     robot = bench.robot
     does = {
-        "servo": lambda: bench.write(11, [*(robot.target.q + 0.02), *SERVO]),
+        "servo": lambda: bench.write(11, [*(robot.drive.target.q + 0.02), *SERVO]),
         "speed": lambda: bench.write(10, [0, 0, 0.02, 0, 0, 0, 1.0, 0.0]),
-        "far": lambda: bench.write(11, [*(robot.target.q + 3.0), *SERVO]),
+        "far": lambda: bench.write(11, [*(robot.drive.target.q + 3.0), *SERVO]),
         "pstop": lambda: robot.protective_stop("injected"),
         "unlock": robot.unlock,
         "estop": robot.emergency_stop,
@@ -303,7 +303,7 @@ def test_whatever_happens_the_target_is_finite_and_stands_unless_the_robot_runs(
     for event in events:
         does[event]()
         bench.ticks(60)
-        assert np.isfinite(robot.target.q).all()
+        assert np.isfinite(robot.drive.target.q).all()
     if robot.runtime is not Runtime.PLAYING:
         bench.ticks(150)
-        assert not robot.moves
+        assert not robot.drive.moves

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,12 @@ import numpy as np
 import pytest
 from ursim_client import LineClient, RtdeClient, running
 
-from episodes.errors import DeviceError, UsageError
+from episodes.errors import DeviceError, SafetyStop, UsageError
+from robot_io.ur.driver import UrArm
+from robot_io.ur.link import LinkConfig
+from robot_io.ur.messages import Phase
+from robot_io.ur.watch import Patience
+from robot_io.ur.worker import WorkerConfig
 from robot_io.ursim.fault_client import inject
 
 GENUINE = Path(__file__).with_name("ursim_genuine.py")
@@ -318,3 +325,48 @@ def test_a_fault_that_is_none_is_said(host: str) -> None:
     assert "protective_stop" in inject(host, "list")
     with pytest.raises(DeviceError, match="no simulated controller answers"):
         inject(address(99), "rst")
+
+
+def patient(host: str) -> WorkerConfig:
+    """A worker that a busy machine does not stop: how long it waits is tested without one."""
+    patience = Patience(hold_after_s=5.0, leave_after_s=10.0, command_s=10.0, driver_s=30.0)
+    return WorkerConfig(link=LinkConfig(host=host, watchdog_hz=0.1), patience=patience)
+
+
+def again(step: Callable[[], None], until: Callable[[], bool] = lambda: False) -> None:
+    """Take a step at a time until something is so, or until the step raises."""
+    for _ in range(10_000):
+        step()
+        if until():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it never came to that")
+
+
+def test_our_driver_moves_the_arm_and_ends_with_the_reason_when_it_stops(hosts: dict[str, str]) -> None:
+    host = hosts["5.23"]
+    with UrArm(patient(host)) as arm:
+        target = arm.state().pose + np.array([0.02, -0.01, 0.03, 0.0, 0.0, 0.05])
+        again(lambda: arm.follow(target), lambda: np.abs(arm.state().commanded - target).max() < 3e-3)
+        assert arm.state().phase is Phase.FOLLOWING
+        count, rows = arm.states_since(0)
+        assert len(rows) == count
+        inject(host, "protective_stop")
+        with pytest.raises(SafetyStop, match=r"stopped for safety \(safety mode 3\); look at the arm"):
+            again(lambda: arm.follow(target))
+    with pytest.raises(DeviceError, match="make it ready at its pendant"), UrArm(patient(host)):
+        pass
+    mended(host)
+
+
+def test_a_killed_worker_is_one_sentence_and_nothing_is_left(hosts: dict[str, str]) -> None:
+    with UrArm(patient(hosts["5.23"])) as arm:
+        os.kill(arm.worker_pid, signal.SIGKILL)
+        with pytest.raises(SafetyStop, match="killed by SIGKILL"):
+            again(arm.hold)
+    assert not Path(f"/proc/{arm.worker_pid}").exists()
+
+
+def test_an_arm_that_is_not_there_is_one_sentence() -> None:
+    with pytest.raises(DeviceError, match="cannot be controlled"), UrArm(patient(address(98))):
+        pass

@@ -61,7 +61,7 @@ class Bench:
     def until_still(self, limit: int = 5000) -> int:
         """Ticks until the target stands."""
         for tick in range(limit):
-            if not self.robot.moves:
+            if not self.robot.drive.moves:
                 return tick
             self.robot.tick()
         raise AssertionError("the arm does not stop")

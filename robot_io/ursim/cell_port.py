@@ -92,12 +92,11 @@ class CellPort:
         return self._state()
 
     def _must_stand(self) -> None:
-        busy = self.robot.motion is not None and not self.robot.motion.done
-        if busy or self.robot.runtime is Runtime.PAUSED:
+        if self.robot.drive.busy or self.robot.runtime is Runtime.PAUSED:
             raise UsageError("the arm is moving or a program holds it; stop it before the scene is changed")
 
     def _moved(self) -> None:
-        self.robot.settle()
+        self.robot.drive.settle(self.cell.q)
         for kept in self._kept.values():
             kept.clear()
 

@@ -36,9 +36,9 @@ FORCE_STOP = 10.0
 def _moved(run: Running, motion: Motion) -> Motion | None:
     """Begin a move; the client waits for it unless it asked not to. A move that it did not wait for is dropped."""
     if run.mail.async_runs:
-        run.robot.release()
+        run.drive.release()
         run.mail.async_ends()
-    run.robot.begin(motion)
+    run.drive.begin(motion)
     if run.mail.integer(1) != 1:
         return motion
     run.mail.async_begins()
@@ -88,7 +88,7 @@ def _leg(move: PathMove, tool: Array) -> Callable[[Array], Motion]:
 
 
 def force_mode(run: Running) -> None:
-    run.robot.force_mode = ForceMode(
+    run.drive.force_mode = ForceMode(
         frame=kinematics.transform(run.mail.vector(0)),
         compliant=np.array([run.mail.integer(i) != 0 for i in range(2, 8)]),
         wrench=run.mail.vector(6),
@@ -97,30 +97,30 @@ def force_mode(run: Running) -> None:
 
 
 def force_mode_stop(run: Running) -> Motion | None:
-    run.robot.end_force_mode()
+    run.drive.end_force_mode()
     return _stopped(run, Stop(FORCE_STOP, run.robot.tool.point))
 
 
 def _stopped(run: Running, stop: Stop) -> Motion:
-    run.robot.release()
-    run.robot.begin(stop)
+    run.drive.release()
+    run.drive.begin(stop)
     return stop
 
 
 def speed_j(run: Running) -> None:
     speed, (acceleration, _) = run.mail.vector(0), run.mail.vector(6, 2)
-    if isinstance(run.robot.motion, JointSpeed):
-        run.robot.motion.speed, run.robot.motion.acceleration = speed, float(acceleration)
+    if isinstance(run.drive.motion, JointSpeed):
+        run.drive.motion.speed, run.drive.motion.acceleration = speed, float(acceleration)
     else:
-        run.robot.begin(JointSpeed(speed, float(acceleration)))
+        run.drive.begin(JointSpeed(speed, float(acceleration)))
 
 
 def speed_l(run: Running) -> None:
     speed, (acceleration, _) = run.mail.vector(0), run.mail.vector(6, 2)
-    if isinstance(run.robot.motion, ToolSpeed):
-        run.robot.motion.speed, run.robot.motion.acceleration = speed, float(acceleration)
+    if isinstance(run.drive.motion, ToolSpeed):
+        run.drive.motion.speed, run.drive.motion.acceleration = speed, float(acceleration)
     else:
-        run.robot.begin(ToolSpeed(speed, float(acceleration), run.robot.tool.point))
+        run.drive.begin(ToolSpeed(speed, float(acceleration), run.robot.tool.point))
 
 
 def servo_j(run: Running) -> None:
@@ -135,10 +135,14 @@ def _servo(run: Running, goal: Array) -> None:
     _, lookahead_s, gain = run.mail.vector(8, 3)
     if lookahead_s <= 0.0 or gain <= 0.0:
         raise ScriptError(f"servoj with lookahead {lookahead_s} and gain {gain}")
-    if isinstance(run.robot.motion, Servo):
-        run.robot.motion.goal, run.robot.motion.lookahead_s, run.robot.motion.gain = goal, lookahead_s, gain
+    if isinstance(run.drive.motion, Servo):
+        run.drive.motion.goal, run.drive.motion.lookahead_s, run.drive.motion.gain = (
+            goal,
+            lookahead_s,
+            gain,
+        )
     else:
-        run.robot.begin(Servo(goal, float(lookahead_s), float(gain)))
+        run.drive.begin(Servo(goal, float(lookahead_s), float(gain)))
 
 
 def stop_servo(run: Running) -> Motion | None:
@@ -146,12 +150,12 @@ def stop_servo(run: Running) -> Motion | None:
 
 
 def stop_speed(run: Running) -> Motion | None:
-    linear = isinstance(run.robot.motion, ToolSpeed)
+    linear = isinstance(run.drive.motion, ToolSpeed)
     return _stopped(run, Stop(run.mail.number(0), run.robot.tool.point if linear else None))
 
 
 def stop_move(run: Running) -> Motion | None:
-    if isinstance(run.robot.motion, Servo | JointSpeed | ToolSpeed):
+    if isinstance(run.drive.motion, Servo | JointSpeed | ToolSpeed):
         raise ScriptError("another thread is already controlling the robot")
     if run.mail.async_runs:
         run.mail.async_ends()

@@ -16,17 +16,15 @@ import numpy as np
 
 from episodes.record import Array
 from robot_io.ur import kinematics
-from robot_io.ursim.force import ForceMode
+from robot_io.ursim.drive import Drive
 from robot_io.ursim.limits import overstepped
 from robot_io.ursim.modes import POLYSCOPE, RobotMode, Runtime, SafetyMode, Version
-from robot_io.ursim.motion import JointTarget, Motion, ScriptError, Stop, joint_speed
+from robot_io.ursim.motion import ScriptError, Stop
 from robot_io.ursim.power import Power
 from robot_io.ursim.registers import Registers
 from robot_io.ursim.tool import Tool
 
 DT_S = 0.002
-SCALING_PER_S = 5.0
-"""how fast speed scaling follows the slider, a pause and its end"""
 UNLOCK_AFTER_S = 5.0
 STOP_RAD_S2, PROTECTIVE_RAD_S2, BRAKE_RAD_S2 = 10.0, 20.0, 40.0
 """deceleration of the leading joint: program ended, protective or emergency stop, power lost"""
@@ -86,17 +84,13 @@ class Controller:
         self.ticks, self.remote = 0, True
         self.power = Power(RobotMode.RUNNING if powered else RobotMode.POWER_OFF)
         self.safety_mode, self.runtime = SafetyMode.NORMAL, Runtime.STOPPED
-        self.slider = self.scaling = 1.0
-        self.motion: Motion | None = None
-        self.force_mode: ForceMode | None = None
-        self.force_gain = 0.5
+        self.drive = Drive(arm.q)
         self.watchdog: Watchdog | None = None
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.force_on_tool = np.zeros(6)
         self._program: Program | None = None
         self._starts: tuple[int, Callable[[], Program]] | None = None
         self._stopped_at_s = 0.0
-        self.settle()
 
     @property
     def time_s(self) -> float:
@@ -112,20 +106,13 @@ class Controller:
         """Go on by 2 ms."""
         self.ticks += 1
         if self.power.tick(self.time_s):
-            self.settle()
+            self.drive.settle(self.arm.q)
         self._watch()
         self._run()
-        self._scale()
         self._move()
-        self.arm.track(self.target.q, self.target.qd, DT_S)
+        self.arm.track(self.drive.target.q, self.drive.target.qd, DT_S)
         self.force_on_tool = self.tool.force(self.arm.flange, self.arm.wrench)
         self._protect()
-
-    def settle(self) -> None:
-        """Take the joints as they are for the target: nothing is pulled anywhere."""
-        self._base = JointTarget(self.arm.q.copy(), np.zeros(6))
-        self.target = JointTarget(self.arm.q.copy(), np.zeros(6))
-        self.target_qdd = np.zeros(6)
 
     # --- the program -------------------------------------------------------------------------------------------------
 
@@ -144,12 +131,8 @@ class Controller:
         if self._program is not None:
             self.say(f"program stopped: {why}")
             self._program = None
-        self.runtime, self.watchdog, self.force_mode = Runtime.STOPPED, None, None
-        self._base = JointTarget(self.target.q.copy(), self.target.qd.copy())
-        if self.moves:
-            self.motion = Stop(deceleration)
-        elif not isinstance(self.motion, Stop):
-            self.motion = None
+        self.runtime, self.watchdog = Runtime.STOPPED, None
+        self.drive.stop(deceleration)
 
     def pause(self) -> bool:
         """Hold the program where it is."""
@@ -167,30 +150,10 @@ class Controller:
             self.watchdog = Watchdog(self.watchdog.name, self.watchdog.period_s, self.time_s)
         return True
 
-    def begin(self, motion: Motion) -> None:
-        """Give the arm to a motion. `ScriptError` where another thread of the program has it."""
-        if self.motion is not None and not self.motion.done and not isinstance(self.motion, Stop):
-            raise ScriptError("another thread is already controlling the robot")
-        self.motion = motion
-
-    def release(self) -> None:
-        """Take the arm from the motion that has it; the joints keep their speed for whatever comes next."""
-        self.motion = None
-
-    def end_force_mode(self) -> None:
-        """All axes are stiff again, from where they are."""
-        self.force_mode = None
-        self._base = JointTarget(self.target.q.copy(), self.target.qd.copy())
-
-    @property
-    def moves(self) -> bool:
-        """Whether the target is on its way."""
-        return bool(np.abs(self.target.qd).max() > 0.0)
-
     @property
     def steady(self) -> bool:
         """Whether the arm stands."""
-        return not self.moves and bool(np.abs(self.arm.qd).max() < 0.01)
+        return not self.drive.moves and bool(np.abs(self.arm.qd).max() < 0.01)
 
     # --- power and safety --------------------------------------------------------------------------------------------
 
@@ -275,46 +238,24 @@ class Controller:
         except ScriptError as error:
             self.stop_program(str(error))
 
-    def _scale(self) -> None:
-        wanted = 0.0 if self.runtime is Runtime.PAUSED else self.slider
-        step = SCALING_PER_S * DT_S
-        self.scaling += min(step, max(-step, wanted - self.scaling))
-
     def _move(self) -> None:
-        before, dt_s = self.target, DT_S * (1.0 if isinstance(self.motion, Stop) else self.scaling)
+        paused = self.runtime is Runtime.PAUSED
         try:
-            base = self._stepped(dt_s)
+            self.drive.step(DT_S, self.tool.point, self.force_on_tool, paused=paused)
         except ScriptError as error:
             self.stop_program(str(error))
-            base = self._stepped(DT_S)
-        moved = base.q - self._base.q
-        self._base = base
-        if self.force_mode is not None:
-            moved = self._yielding(self.force_mode, moved)
-        q = before.q + moved
-        self.target = JointTarget(q, moved / DT_S)
-        self.target_qdd = (self.target.qd - before.qd) / DT_S
-
-    def _stepped(self, dt_s: float) -> JointTarget:
-        if self.motion is None or self.motion.done:
-            return JointTarget(self._base.q, np.zeros(6))
-        return self.motion.step(self._base, dt_s)
-
-    def _yielding(self, mode: ForceMode, moved: Array) -> Array:
-        """(6,) joint step with the compliant axes given to the force."""
-        jacobian = kinematics.jacobian(self.target.q, self.tool.point)
-        velocity = mode.velocity(jacobian @ moved / DT_S, self.force_on_tool, self.force_gain)
-        return joint_speed(jacobian, velocity) * DT_S
+            self.drive.step(DT_S, self.tool.point, self.force_on_tool, paused=paused)
 
     def _protect(self) -> None:
         if self.safety_mode is not SafetyMode.NORMAL or self.robot_mode is not RobotMode.RUNNING:
             return
-        stopping = isinstance(self.motion, Stop) and self._program is None
-        velocity = kinematics.jacobian(self.target.q, self.tool.point)[:3] @ self.target.qd
+        stopping = isinstance(self.drive.motion, Stop) and self._program is None
+        target = self.drive.target
+        velocity = kinematics.jacobian(target.q, self.tool.point)[:3] @ target.qd
         why = overstepped(
-            self.target.q,
-            self.target.qd,
-            np.zeros(6) if stopping else self.target_qdd,
+            target.q,
+            target.qd,
+            np.zeros(6) if stopping else self.drive.acceleration,
             float(np.linalg.norm(velocity)),
             float(np.linalg.norm(self.force_on_tool[:3])),
         )

@@ -149,7 +149,9 @@ class FaultPort:
         robot = self._robot
         return {
             "local_control": Fault(lambda: setattr(robot, "remote", False), "somebody took remote control away"),
-            "slider": Fault(lambda f: setattr(robot, "slider", f), "the speed slider, 0 to 1", (float,), "FRACTION"),
+            "slider": Fault(
+                lambda f: setattr(robot.drive, "slider", f), "the speed slider, 0 to 1", (float,), "FRACTION"
+            ),
             "pause": Fault(robot.pause, "the program is paused at the pendant"),
             "resume": Fault(robot.resume, "and goes on"),
             "stop_program": Fault(lambda: robot.stop_program("stopped at the pendant"), "the program is stopped"),

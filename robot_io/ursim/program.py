@@ -61,12 +61,12 @@ def _once(run: Running, command: int) -> Iterator[None]:
     while motion is not None and not motion.done:
         yield
     if motion is not None:
-        run.robot.release()
+        run.drive.release()
     run.mail.say(State.DONE)
 
 
 def _finish_async(run: Running) -> None:
-    motion = run.robot.motion
+    motion = run.drive.motion
     if run.mail.async_runs and (motion is None or motion.done):
-        run.robot.release()
+        run.drive.release()
         run.mail.async_ends()

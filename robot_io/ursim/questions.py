@@ -37,7 +37,7 @@ def set_tcp(run: Running) -> None:
 
 
 def set_force_gain(run: Running) -> None:
-    run.robot.force_gain = float(np.clip(run.mail.number(0), 0.0, 2.0))
+    run.drive.force_gain = float(np.clip(run.mail.number(0), 0.0, 2.0))
 
 
 def set_force_damping(run: Running) -> None:

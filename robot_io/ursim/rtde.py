@@ -148,7 +148,7 @@ class Session:
     def _set_outputs(self, written: Mapping[str, float]) -> None:
         robot = self.robot
         if int(written.get("speed_slider_mask", 0)) & SPEED_SLIDER:
-            robot.slider = min(1.0, max(0.0, float(written["speed_slider_fraction"])))
+            robot.drive.slider = min(1.0, max(0.0, float(written["speed_slider_fraction"])))
         for name, shift in (("standard", 0), ("configurable", 8), ("tool", 16)):
             mask = int(written.get(f"{name}_digital_output_mask", 0)) << shift
             level = int(written.get(f"{name}_digital_output", 0)) << shift

@@ -10,6 +10,7 @@ import numpy as np
 from episodes.record import Array
 from robot_io.ur import kinematics
 from robot_io.ursim.controller import Controller
+from robot_io.ursim.drive import Drive
 from robot_io.ursim.mailbox import Mailbox
 from robot_io.ursim.motion import Motion
 from robot_io.ursim.script import Script
@@ -24,9 +25,14 @@ class Running:
     script: Script = field(default_factory=lambda: Script(name="rtde_control", is_control=True))
 
     @property
+    def drive(self) -> Drive:
+        """What moves the target."""
+        return self.robot.drive
+
+    @property
     def joints(self) -> Array:
         """(6,) the target."""
-        return self.robot.target.q
+        return self.robot.drive.target.q
 
     def flange_of(self, pose: Array) -> Array:
         """UR pose of the tool point -> (4, 4) of the flange."""

@@ -38,7 +38,7 @@ class Variable:
 
 
 def _joints(robot: Controller) -> Array:
-    return robot.target.q
+    return robot.drive.target.q
 
 
 def _actual_jacobian(robot: Controller) -> Array:
@@ -78,8 +78,8 @@ def _register(kind: str, index: int) -> Variable:
 VARIABLES: Mapping[str, Variable] = {
     "timestamp": _number(lambda robot: robot.time_s),
     "target_q": _vector(_joints),
-    "target_qd": _vector(lambda robot: robot.target.qd),
-    "target_qdd": _vector(lambda robot: robot.target_qdd),
+    "target_qd": _vector(lambda robot: robot.drive.target.qd),
+    "target_qdd": _vector(lambda robot: robot.drive.acceleration),
     "target_current": _vector(_zeros),
     "target_moment": _vector(_zeros),
     "actual_q": _vector(lambda robot: robot.arm.q),
@@ -91,7 +91,9 @@ VARIABLES: Mapping[str, Variable] = {
     "actual_TCP_speed": _vector(lambda robot: _actual_jacobian(robot) @ robot.arm.qd),
     "actual_TCP_force": _vector(lambda robot: robot.force_on_tool),
     "target_TCP_pose": _vector(lambda robot: kinematics.pose(kinematics.flange(_joints(robot)) @ robot.tool.point)),
-    "target_TCP_speed": _vector(lambda robot: kinematics.jacobian(_joints(robot), robot.tool.point) @ robot.target.qd),
+    "target_TCP_speed": _vector(
+        lambda robot: kinematics.jacobian(_joints(robot), robot.tool.point) @ robot.drive.target.qd
+    ),
     "actual_digital_input_bits": Variable("UINT64", lambda _: 0),
     "joint_temperatures": _vector(lambda _: [28.0] * 6),
     "actual_execution_time": _number(lambda _: 1e3 * DT_S / 2),
@@ -100,8 +102,8 @@ VARIABLES: Mapping[str, Variable] = {
     "safety_mode": Variable("INT32", lambda robot: robot.safety_mode),
     "safety_status": Variable("INT32", lambda robot: robot.safety_mode, (5, 4)),
     "actual_tool_accelerometer": Variable("VECTOR3D", lambda robot: -robot.tool.gravity),
-    "speed_scaling": _number(lambda robot: robot.scaling),
-    "target_speed_fraction": _number(lambda robot: robot.slider),
+    "speed_scaling": _number(lambda robot: robot.drive.scaling),
+    "target_speed_fraction": _number(lambda robot: robot.drive.slider),
     "actual_momentum": _number(lambda _: 0.0),
     "actual_main_voltage": _number(lambda _: NOMINAL_V),
     "actual_robot_voltage": _number(lambda _: NOMINAL_V),

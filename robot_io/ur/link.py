@@ -1,0 +1,161 @@
+"""What the worker needs of an arm, and the arm behind `ur_rtde`. Loaded in the worker process alone.
+
+Nothing the client returns is believed: `servoJ` says True on a dead link and getters give the last values for ever.
+What counts is that the controller's clock goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+
+from episodes.errors import DeviceError, MissingExtra
+from episodes.record import Array
+from robot_io.ur.messages import VECTOR
+
+VARIABLES = [
+    "timestamp",
+    "actual_q",
+    "actual_qd",
+    "actual_TCP_pose",
+    "actual_TCP_speed",
+    "actual_TCP_force",
+    "robot_mode",
+    "safety_mode",
+    "runtime_state",
+    "speed_scaling",
+    "robot_status_bits",
+    "safety_status_bits",
+]
+ROBOT_RUNNING, SAFETY_NORMAL = 7, 1
+CONTROL_HZ = 500.0
+"""of the command interface: an answer takes two of its cycles"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the controller says, in its own axes."""
+
+    controller_s: float
+    q: Array
+    qd: Array
+    tcp_pose: Array
+    """(6,) UR pose"""
+    tcp_speed: Array
+    tcp_force: Array
+    robot_mode: int
+    safety_mode: int
+    runtime: int
+    speed_scaling: float
+
+
+class Link(Protocol):
+    """One connection to one arm."""
+
+    def read(self) -> Reading: ...
+    def is_connected(self) -> bool: ...
+    def servo(self, joints: Array) -> None: ...
+    def prepare(self) -> None:
+        """Tool, payload, force zero, watchdog."""
+        ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkConfig:
+    """How to speak to the arm."""
+
+    host: str
+    frequency_hz: float = 125.0
+    """of the state and of the servo"""
+    lookahead_s: float = 0.03
+    gain: float = 1000.0
+    watchdog_hz: float = 10.0
+    """the controller ends the program when commands come less often"""
+    tcp: tuple[float, ...] = (0.0, 0.0, 0.165, 0.0, 0.0, 0.0)
+    """UR pose of the tool point in the flange"""
+    payload_kg: float = 0.92
+    payload_centre_m: tuple[float, float, float] = (0.0, 0.0, 0.069)
+    stop_m_s2: float = 5.0
+
+
+class RtdeLink:
+    """The genuine client."""
+
+    def __init__(self, config: LinkConfig) -> None:
+        self._config = config
+        try:
+            receive, control = import_module("rtde_receive"), import_module("rtde_control")
+        except ImportError as error:
+            raise MissingExtra("the UR arm needs the package ur_rtde; run `pip install ur_rtde==1.6.5`") from error
+        try:
+            self._receive: Any = receive.RTDEReceiveInterface(config.host, config.frequency_hz, VARIABLES)
+            self._must_be_ready()
+            self._control: Any = control.RTDEControlInterface(config.host, CONTROL_HZ)
+        except (RuntimeError, ValueError) as error:
+            raise DeviceError(f"the arm at {config.host} cannot be controlled ({_first_line(error)})") from error
+
+    def _must_be_ready(self) -> None:
+        """Said before the client uploads its script: it would only say that the script did not start."""
+        if not self._receive.isConnected():
+            raise DeviceError(f"the arm at {self._config.host} sends no data; see its pendant")
+        why = why_unready(self._receive.getSafetyMode(), self._receive.getRobotMode())
+        if why:
+            raise DeviceError(f"{why} at {self._config.host}; make it ready at its pendant")
+
+    def read(self) -> Reading:
+        receive = self._receive
+        return Reading(
+            controller_s=receive.getTimestamp(),
+            q=np.array(receive.getActualQ()),
+            qd=np.array(receive.getActualQd()),
+            tcp_pose=np.array(receive.getActualTCPPose()),
+            tcp_speed=np.array(receive.getActualTCPSpeed()),
+            tcp_force=np.array(receive.getActualTCPForce()),
+            robot_mode=receive.getRobotMode(),
+            safety_mode=receive.getSafetyMode(),
+            runtime=receive.getRuntimeState(),
+            speed_scaling=receive.getSpeedScaling(),
+        )
+
+    def is_connected(self) -> bool:
+        return bool(self._receive.isConnected() and self._control.isConnected())
+
+    def prepare(self) -> None:
+        config, control = self._config, self._control
+        done = (
+            control.setTcp(list(config.tcp))
+            and control.setPayload(config.payload_kg, list(config.payload_centre_m))
+            and control.zeroFtSensor()
+            and control.setWatchdog(config.watchdog_hz)
+        )
+        if not done:
+            raise DeviceError(
+                f"the arm at {config.host} does not take tool, payload and watchdog; is its program running?"
+            )
+
+    def servo(self, joints: Array) -> None:
+        assert joints.shape == (VECTOR,)
+        assert np.isfinite(joints).all(), "the client sends NaN as it is"
+        config = self._config
+        self._control.servoJ(joints.tolist(), 0.0, 0.0, 1.0 / config.frequency_hz, config.lookahead_s, config.gain)
+
+    def stop(self) -> None:
+        """Stop the arm and the program; on a dead link this does nothing."""
+        self._control.servoStop(self._config.stop_m_s2)
+        self._control.stopScript()
+
+
+def why_unready(safety_mode: int, robot_mode: int) -> str:
+    """Which of its modes keeps the arm from moving; empty where none does."""
+    if safety_mode != SAFETY_NORMAL:
+        return f"the arm is stopped for safety (safety mode {safety_mode})"
+    return f"the arm is not running (robot mode {robot_mode})" if robot_mode != ROBOT_RUNNING else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".!") if str(error).strip() else type(error).__name__

@@ -1,0 +1,162 @@
+"""The process that speaks to the arm: a servo loop with absolute deadlines, and nothing that waits for anybody.
+
+It is spawned, because the client library can end its interpreter. Each cycle it reads the arm, decides whether to go
+on (`watch`), pulls the virtual tool (`admittance`), solves the joints and sends them. It leaves by itself, with a
+reason and an exit code, on a lost link, a standing clock, a stopped robot and a driver that is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from episodes.errors import RegraspError
+from episodes.record import Array
+from robot_io.ur import frames, kinematics
+from robot_io.ur.admittance import Admittance
+from robot_io.ur.link import Link, LinkConfig, Reading, RtdeLink
+from robot_io.ur.messages import ArmState, Command, Order, Phase, columns, from_row, to_row
+from robot_io.ur.ring import Ring
+from robot_io.ur.watch import Exit, Patience, Watch
+
+STATE_ROWS, COMMAND_ROWS = 4096, 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """One worker."""
+
+    link: LinkConfig
+    patience: Patience = field(default_factory=Patience)
+
+
+class ServoLoop:
+    """One cycle after another on any `Link`; `cycle` returns why to leave, or None."""
+
+    def __init__(self, link: Link, config: WorkerConfig, commands: Ring, states: Ring) -> None:
+        self._link, self._commands, self._states = link, commands, states
+        self._dt_s = 1.0 / config.link.frequency_hz
+        self._tool = kinematics.transform(np.array(config.link.tcp))
+        self._watch = Watch(config.patience)
+        self._phase = Phase.STARTING
+
+    def start(self, now_s: float) -> None:
+        """Stand where the arm stands."""
+        reading = self._link.read()
+        self._joints = reading.q
+        pose = frames.tool_pose(kinematics.flange(reading.q) @ self._tool)
+        self._virtual, self._held = Admittance(pose), pose
+        self._started_s = now_s
+        self._watch.start(now_s)
+
+    def cycle(self, now_s: float, late_s: float = 0.0) -> tuple[Exit, str] | None:
+        """Read, judge, move, tell."""
+        reading = self._link.read()
+        command = self._command()
+        commanded_s = command.sent_s if command is not None else self._started_s
+        why = self._watch.leaves(reading, connected=self._link.is_connected(), now_s=now_s, commanded_s=commanded_s)
+        if why is None and command is not None and command.order is Order.LEAVE:
+            why = Exit.DONE, "asked to leave"
+        if why is None:
+            why = self._move(reading, command, holds=self._watch.holds(now_s=now_s, commanded_s=commanded_s))
+        self._states.write(to_row(self._state(reading, now_s, late_s)))
+        return why
+
+    def _command(self) -> Command | None:
+        row = self._commands.last()
+        return None if row is None else from_row(Command, row)
+
+    def _move(self, reading: Reading, command: Command | None, *, holds: bool) -> tuple[Exit, str] | None:
+        follows = command is not None and command.order is Order.FOLLOW and np.isfinite(command.target).all()
+        if follows and not holds:
+            assert command is not None
+            self._held, self._phase = command.target, Phase.FOLLOWING
+        elif self._phase is not Phase.HOLDING and self._phase is not Phase.STALE:
+            self._held = self._virtual.pose.copy()
+            self._phase = Phase.STALE if holds and follows else Phase.HOLDING
+        force = frames.in_task(reading.tcp_force)
+        force = force if np.isfinite(force).all() else np.zeros(6)
+        pose = self._virtual.step(self._held, force, self._dt_s * reading.speed_scaling)
+        joints = kinematics.inverse(frames.tool_in_base(pose) @ np.linalg.inv(self._tool), self._joints)
+        if joints is None:
+            return Exit.UNREACHABLE, f"the pose {np.round(pose, 3).tolist()} is out of the arm's reach"
+        self._joints = joints
+        self._link.servo(joints)
+        return None
+
+    def _state(self, reading: Reading, now_s: float, late_s: float) -> ArmState:
+        return ArmState(
+            read_s=now_s,
+            controller_s=reading.controller_s,
+            phase=self._phase,
+            robot_mode=reading.robot_mode,
+            safety_mode=reading.safety_mode,
+            runtime=reading.runtime,
+            speed_scaling=reading.speed_scaling,
+            command_count=self._commands.count,
+            late_s=late_s,
+            q=reading.q,
+            qd=reading.qd,
+            pose=frames.tool_pose(kinematics.transform(reading.tcp_pose)),
+            velocity=frames.in_task(reading.tcp_speed),
+            force=frames.in_task(reading.tcp_force),
+            commanded=self._virtual.pose,
+        )
+
+
+def run(config: WorkerConfig, commands_name: str, states_name: str, told: Connection, driver_pid: int) -> None:
+    """The worker process. Tells `ready` or why not over the pipe; ends with one of `watch.Exit`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    commands = Ring.attach(commands_name, COMMAND_ROWS, columns(Command))
+    states = Ring.attach(states_name, STATE_ROWS, columns(ArmState))
+    try:
+        link = RtdeLink(config.link)
+        link.prepare()
+    except RegraspError as error:
+        _tell(told, Exit.REFUSED, str(error))
+        os._exit(Exit.REFUSED)
+    loop = ServoLoop(link, config, commands, states)
+    loop.start(time.monotonic())
+    told.send_bytes(json.dumps({"ready": True}).encode())
+    exit_code, why = paced(loop.cycle, 1.0 / config.link.frequency_hz, lambda: os.getppid() == driver_pid)
+    _tell(told, exit_code, why)
+    if exit_code in (Exit.DONE, Exit.UNREACHABLE, Exit.DRIVER_GONE):
+        link.stop()
+    os._exit(exit_code)  # the client's own way out reconnects, waits and may crash
+
+
+def paced(
+    cycle: Callable[[float, float], tuple[Exit, str] | None], period_s: float, driver_lives: Callable[[], bool]
+) -> tuple[Exit, str]:
+    """Call `cycle(now, how late)` at absolute deadlines until it says why to leave."""
+    due_s = time.monotonic()
+    while True:
+        now_s = time.monotonic()
+        why = cycle(now_s, now_s - due_s)
+        if why is not None:
+            return why
+        if not driver_lives():
+            return Exit.DRIVER_GONE, "the driver's process is gone"
+        due_s = max(due_s + period_s, now_s)
+        time.sleep(max(0.0, due_s - time.monotonic()))
+
+
+def _tell(told: Connection, code: Exit, why: str) -> None:
+    told.send_bytes(json.dumps({"ready": False, "exit": int(code), "why": why}).encode())
+
+
+def rings() -> tuple[Ring, Ring]:
+    """Commands and states, made by the driver."""
+    return Ring.create(COMMAND_ROWS, columns(Command)), Ring.create(STATE_ROWS, columns(ArmState))
+
+
+def empty_target() -> Array:
+    """(6,) what a command says that has no target."""
+    return np.full(6, np.nan)
