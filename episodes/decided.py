@@ -38,7 +38,7 @@ def decide(store: EpisodeStore, task: str, decisions: Mapping[str, Mapping[str, 
     `decisions` maps an episode_id to some of `success failure_mode excluded weight note`, as an episode freeze holds
     them; {} without a freeze. Ids of other tasks are passed over. `DataRefused` for an outcome that is none, or a
     weight that is not finite or below zero. What a crash left (`complete` false) is excluded until a person decides
-    otherwise; so is, in every case, what is given the weight zero. Other weights count in the value model's loss.
+    otherwise; so is, in every case, what is given the weight zero. By other weights training draws more or fewer steps.
     """
     rows = [
         _decided(store.attributes(episode_id), decisions.get(episode_id, {})) for episode_id in store.ids(task=task)

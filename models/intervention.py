@@ -25,6 +25,7 @@ from models.dataset import Progress, StepData
 from models.history import FEATURES
 from models.networks import mlp, seeded
 from models.risk import value_risk
+from models.sampling import Draws
 from models.sealed import as_written
 from models.stall import trailing_mean
 from models.value import ValueCurves, ValueModel, infer
@@ -151,6 +152,8 @@ class _Rows:
     risk: Tensor
     label: Tensor
     """1, 0 or NaN where nobody knows"""
+    weight: Tensor
+    """of the episode"""
 
 
 def risk_targets(values: Array, runs: Runs, config: InterventionConfig) -> Array:
@@ -184,6 +187,7 @@ def _rows(
         "value": values[here],
         "risk": risk_targets(values, episode.runs, config)[here],
         "label": training_labels(episode, labels)[here],
+        "weight": np.full(len(here), episode.weight),
     }
     tensors = {name: torch.as_tensor(part, dtype=torch.float32) for name, part in shared.items()}
     latents = [torch.as_tensor(z, dtype=torch.float32) for _, z in inferred]
@@ -220,9 +224,10 @@ def _train(rows: _Rows, config: InterventionConfig, seed: int) -> InterventionNe
     net = InterventionNet(rows.latent.shape[1], rows.action.shape[1])
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     groups = [torch.nonzero(rows.label == y)[:, 0] for y in (0.0, 1.0)]
+    draws = [Draws(rows.weight[group].numpy(), generator) for group in groups]
     for _ in range(config.steps):
         half = config.batch // 2
-        draw = torch.cat([g[torch.randint(len(g), (half,), generator=generator)] for g in groups])
+        draw = torch.cat([group[drawn(half)] for group, drawn in zip(groups, draws, strict=True)])
         terms = losses(net(rows.latent[draw], rows.action[draw], rows.history[draw]), rows, draw, config)
         optimiser.zero_grad()
         sum(terms.values(), torch.zeros(())).backward()

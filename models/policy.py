@@ -20,6 +20,7 @@ from models.cloning import clone
 from models.dataset import Progress, StepData, check_alike
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded
+from models.sampling import Draws
 from models.sealed import as_written
 
 
@@ -96,7 +97,7 @@ class BehaviourPolicy:
 def fit_policy(
     demonstrations: Sequence[StepData], config: PolicyConfig, *, progress: Progress | None = None
 ) -> BehaviourPolicy:
-    """Clone the human's actions of `demonstrations`: their human steps with a known action.
+    """Clone the human's actions of `demonstrations`: their human steps with a known action, drawn by weight.
 
     Raises `DataRefused` where there is none, or where the demonstrations are of different robots.
     """
@@ -112,8 +113,10 @@ def fit_policy(
     net = BehaviourNet(x.shape[1], y.shape[1], config.hidden)
     net.standardise.fit(x.numpy())
 
+    draws = Draws(np.repeat([d.weight for d in demos], [m.sum() for m in driven]), generator)
+
     def batch_loss() -> torch.Tensor:
-        draw = torch.randint(len(x), (config.batch,), generator=generator)
+        draw = draws(config.batch)
         return nn.functional.l1_loss(net(x[draw], config.input_noise), y[draw])
 
     clone(net, batch_loss, config, "base policy", progress)

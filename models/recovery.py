@@ -22,6 +22,7 @@ from models.cloning import clone
 from models.dataset import Progress, StepData, check_alike
 from models.networks import Standardise, mlp, seeded
 from models.observe import expanded, situation_columns
+from models.sampling import Draws
 from models.sealed import as_written
 
 HORIZON = 8
@@ -136,7 +137,7 @@ def _stretches(episodes: Sequence[StepData]) -> _Stretches:
 def fit_recovery(
     episodes: Sequence[StepData], config: RecoveryConfig, *, progress: Progress | None = None
 ) -> RecoveryPolicy:
-    """Clone the human stretches (takeovers and demonstrations) of the training episodes.
+    """Clone the human stretches (takeovers and demonstrations) of the training episodes, drawn by weight.
 
     Raises `DataRefused` where there is none of two steps or more, or where the episodes are of different robots.
     """
@@ -156,8 +157,11 @@ def fit_recovery(
     low, high = config.goal_steps
     ahead = torch.arange(HORIZON)
 
+    weights = np.repeat([e.weight for e in usable], [len(e) for e in usable])
+    draws = Draws(weights[starts.numpy()], generator)
+
     def batch_loss() -> torch.Tensor:
-        t = starts[torch.randint(len(starts), (config.batch,), generator=generator)]
+        t = starts[draws(config.batch)]
         last = data.stop[t] - 1
         goal = torch.minimum(t + torch.randint(low, high + 1, (config.batch,), generator=generator), last)
         index = t[:, None] + ahead

@@ -57,6 +57,13 @@ def test_only_a_persons_known_actions_are_cloned(policy: BehaviourPolicy) -> Non
         assert torch.equal(nets[1][name], nets[2][name])
 
 
+def test_what_weighs_next_to_nothing_teaches_next_to_nothing() -> None:
+    wrong = [replace(d, executed_action=-d.executed_action, weight=1e-9) for d in DEMOS]
+    policy, unseen = fit_policy([*DEMOS, *wrong], CONFIG), demo(9)
+    acted = np.stack([policy.act(x) for x in unseen.proprio])
+    assert np.abs(acted - unseen.executed_action).mean() < 0.05
+
+
 def test_a_seed_fixes_it() -> None:
     config, told = replace(CONFIG, steps=250, hidden=4, input_noise=0.1), list[tuple[str, int, int]]()
     a = fit_policy(DEMOS, config, progress=lambda *seen: told.append(seen))
