@@ -66,7 +66,7 @@ def _one_by_one(stack: npt.NDArray[np.float64], share: npt.NDArray[np.float32]) 
 
 _LAYOUT: dict[str, Any] = {
     "height": 250,
-    "margin": {"l": 58, "r": 12, "t": 34, "b": 42},
+    "margin": {"l": 58, "r": 22, "t": 34, "b": 42},
     "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal", "font": {"size": 12}},
     "hovermode": "x",
     "dragmode": False,

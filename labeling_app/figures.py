@@ -32,7 +32,7 @@ from labeling_app.palette import (
 
 Array = npt.NDArray[Any]
 Trace = dict[str, Any]
-STRIP_PX, GAP_PX, TOP_PX, BOTTOM_PX = 22, 14, 34, 38
+STRIP_PX, GAP_PX, TOP_PX, BOTTOM_PX = 22, 14, 34, 46
 
 
 def runs(values: Array) -> list[tuple[int, int, int]]:
@@ -157,7 +157,7 @@ def stacked(rows: Sequence[Row], length: int, *, cursor: int | None = None, shap
         traces += [{**trace, "yaxis": axis} for trace in row.traces]
         layout[axis.replace("y", "yaxis")] = _axis(row, ((top - row.height_px) / plot_px, top / plot_px))
         top -= row.height_px + GAP_PX
-    step = {"title": {"text": "step", "standoff": 4}, "range": [-1, length], "anchor": axis, "zeroline": False}
+    step = {"title": {"text": "step", "standoff": 12}, "range": [-1, length], "anchor": axis, "zeroline": False}
     marks = [*shapes]
     if cursor is not None:
         place = {"x0": cursor, "x1": cursor, "y0": 0, "y1": 1, "xref": "x", "yref": "paper"}

@@ -25,6 +25,7 @@ _TABLE_COLUMNS = {
     "tremble": st.column_config.NumberColumn("tremble", width=56, format="%.2f", help="where it moves, 0 to 1"),
     "idle": st.column_config.NumberColumn("idle", width=48, format="percent", help="steps in which the arm stands"),
 }
+_CAMERA_COLUMNS = ("camera", "sharpness", "visual_diversity", "blank_share", "black_share")
 
 
 def page() -> None:
@@ -157,8 +158,8 @@ def _evidence(library: Library, row: Mapping[str, Any], finding: Mapping[str, An
     options = {"displayModeBar": False}
     st.plotly_chart(figure, key=chart, on_select=lambda: clicked(chart), selection_mode="points", config=options)
     if row["cameras"]:
-        seen = pl.DataFrame(row["cameras"])
-        st.dataframe(seen.select("camera", "sharpness", "visual_diversity", "blank_share", "black_share"))
+        seen = pl.DataFrame(row["cameras"]).select(_CAMERA_COLUMNS)
+        st.dataframe(seen.rename(lambda name: name.replace("_", " ")))
 
 
 def _look(row: Mapping[str, Any]) -> None:
