@@ -166,7 +166,7 @@ class _Import:
 
     def _note_unknown(self, episode: Episode) -> None:
         if episode.success is Outcome.UNKNOWN:
-            remedy = "give it on the page Episodes of the app (`regrasp app`)"
+            remedy = "give it with `regrasp label episodes` or in the app"
             self._note("outcome", f"the source does not say whether it succeeded, so the outcome is unknown; {remedy}")
         if np.all(episode.action_source == ActionSource.UNKNOWN):
             self._note("actor", "the source does not say who acted; say it with action_source in the mapping")
