@@ -222,7 +222,7 @@ def test_too_much_force_is_a_protective_stop(bench: Bench) -> None:
 
 def test_the_force_is_the_world_s_on_the_tool_without_the_payload(bench: Bench) -> None:
     bench.arm.pressed = np.array([3.0, -2.0, 20.0])
-    bench.ticks(1)
+    bench.ticks(50)
     assert np.allclose(bench.robot.force_on_tool, [3.0, -2.0, 20.0, 0, 0, 0], atol=1e-9)
     assert bench.call(8)
     assert np.allclose(bench.robot.force_on_tool, 0.0, atol=1e-9)

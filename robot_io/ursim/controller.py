@@ -28,6 +28,8 @@ DT_S = 0.002
 UNLOCK_AFTER_S = 5.0
 STOP_RAD_S2, PROTECTIVE_RAD_S2, BRAKE_RAD_S2 = 10.0, 20.0, 40.0
 """deceleration of the leading joint: program ended, protective or emergency stop, power lost"""
+ZERO_TICKS = 50
+"""of force readings are averaged for a new zero"""
 START_TICKS = 5
 """from a script's last byte to its first line"""
 LOG_LINES = 100
@@ -87,7 +89,9 @@ class Controller:
         self.drive = Drive(arm.q)
         self.watchdog: Watchdog | None = None
         self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self.measured = arm.wrench
         self.force_on_tool = np.zeros(6)
+        self._recent: deque[Array] = deque([self.measured], maxlen=ZERO_TICKS)
         self._program: Program | None = None
         self._starts: tuple[int, Callable[[], Program]] | None = None
         self._stopped_at_s = 0.0
@@ -111,8 +115,14 @@ class Controller:
         self._run()
         self._move()
         self.arm.track(self.drive.target.q, self.drive.target.qd, DT_S)
-        self.force_on_tool = self.tool.force(self.arm.flange, self.arm.wrench)
+        self.measured = self.arm.wrench
+        self._recent.append(self.measured)
+        self.force_on_tool = self.tool.force(self.arm.flange, self.measured)
         self._protect()
+
+    def zero_force(self) -> None:
+        """Make what the sensor has read lately the zero."""
+        self.tool.zero(self.arm.flange, np.mean(self._recent, axis=0))
 
     # --- the program -------------------------------------------------------------------------------------------------
 

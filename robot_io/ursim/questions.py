@@ -12,7 +12,7 @@ from robot_io.ursim.running import Running
 
 
 def zero_force(run: Running) -> None:
-    run.robot.tool.zero(run.robot.arm.flange, run.robot.arm.wrench)
+    run.robot.zero_force()
 
 
 def set_payload(run: Running) -> None:

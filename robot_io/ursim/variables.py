@@ -117,7 +117,7 @@ VARIABLES: Mapping[str, Variable] = {
     "standard_analog_output1": _number(lambda robot: robot.outputs.analog[1]),
     "robot_status_bits": Variable("UINT32", _status),
     "safety_status_bits": Variable("UINT32", lambda robot: bits(*SAFETY_BITS[robot.safety_mode])),
-    "ft_raw_wrench": _vector(lambda robot: robot.arm.wrench, (5, 9)),
+    "ft_raw_wrench": _vector(lambda robot: robot.measured, (5, 9)),
     "payload": _number(lambda robot: robot.tool.mass_kg, (3, 11)),
     "payload_cog": Variable("VECTOR3D", lambda robot: robot.tool.centre_m, (3, 11)),
     "payload_inertia": _vector(lambda robot: robot.tool.inertia, (3, 15)),
