@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from robot_io.ur import kinematics
+from robot_io.ur.link import LinkConfig, Reading
 from robot_io.ursim.controller import DT_S, Controller
 from robot_io.ursim.modes import Runtime
 from robot_io.ursim.program import program
@@ -111,6 +112,47 @@ class Bench:
 
     def last_words(self) -> str:
         return self.robot.log[-1] if self.robot.log else ""
+
+
+class InProcess:
+    """A worker's link to a controller in the same process, whose time passes only in `pass_time`."""
+
+    def __init__(self, robot: Controller, config: LinkConfig) -> None:
+        self.robot, self._config = robot, config
+        robot.start_program(lambda: program(robot, Script(name="rtde_control", is_control=True)))
+        self.pass_time(0.12)
+        robot.zero_force()
+
+    def pass_time(self, seconds: float) -> None:
+        for _ in range(round(seconds / DT_S)):
+            self.robot.tick()
+
+    def read(self) -> Reading:
+        robot = self.robot
+        return Reading(
+            controller_s=robot.time_s,
+            q=robot.arm.q,
+            qd=robot.arm.qd,
+            tcp_pose=kinematics.pose(robot.arm.flange @ robot.tool.point),
+            tcp_speed=kinematics.jacobian(robot.arm.q, robot.tool.point) @ robot.arm.qd,
+            tcp_force=robot.force_on_tool,
+            robot_mode=robot.robot_mode,
+            safety_mode=robot.safety_mode,
+            runtime=robot.runtime,
+            speed_scaling=robot.drive.scaling,
+        )
+
+    def is_connected(self) -> bool:
+        return True
+
+    def servo(self, joints: np.ndarray) -> None:
+        streamed = [*joints, 0.0, 0.0, 1.0 / self._config.frequency_hz, self._config.lookahead_s, self._config.gain]
+        for index, number in enumerate(streamed):
+            self.robot.registers.write(f"input_double_register_{index}", number, self.robot.time_s)
+        self.robot.registers.write("input_int_register_0", 11, self.robot.time_s)
+
+    def prepare(self) -> None: ...
+    def stop(self) -> None: ...
 
 
 def seconds(ticks: int) -> float:

@@ -74,6 +74,8 @@ class LinkConfig:
     """of the state and of the servo"""
     lookahead_s: float = 0.03
     gain: float = 1000.0
+    servo_lag_s: float = 0.035
+    """how far the arm is behind what it is sent, at this lookahead and gain: measured, see the guide"""
     watchdog_hz: float = 10.0
     """the controller ends the program when commands come less often"""
     tcp: tuple[float, ...] = (0.0, 0.0, 0.165, 0.0, 0.0, 0.0)

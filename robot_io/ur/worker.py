@@ -42,7 +42,7 @@ class ServoLoop:
 
     def __init__(self, link: Link, config: WorkerConfig, commands: Ring, states: Ring) -> None:
         self._link, self._commands, self._states = link, commands, states
-        self._dt_s = 1.0 / config.link.frequency_hz
+        self._dt_s, self._lag_s = 1.0 / config.link.frequency_hz, config.link.servo_lag_s
         self._tool = kinematics.transform(np.array(config.link.tcp))
         self._watch = Watch(config.patience)
         self._phase = Phase.STARTING
@@ -83,7 +83,8 @@ class ServoLoop:
             self._phase = Phase.STALE if holds and follows else Phase.HOLDING
         force = frames.in_task(reading.tcp_force)
         force = force if np.isfinite(force).all() else np.zeros(6)
-        pose = self._virtual.step(self._held, force, self._dt_s * reading.speed_scaling)
+        self._virtual.step(self._held, force, self._dt_s * reading.speed_scaling)
+        pose = self._virtual.ahead(self._lag_s)
         joints = kinematics.inverse(frames.tool_in_base(pose) @ np.linalg.inv(self._tool), self._joints)
         if joints is None:
             return Exit.UNREACHABLE, f"the pose {np.round(pose, 3).tolist()} is out of the arm's reach"
