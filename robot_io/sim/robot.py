@@ -111,18 +111,17 @@ class SimRobot:
         executed = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
         if self.task.gripper_locked:
             executed[6] = -1.0
+        self.steps += 1
         try:
             self.arm.drive(executed[:6].astype(float), finger_travel(executed[6]), self.task.react)
         except DeviceError:
-            self.steps += 1
             self._break_down()
             return executed
         self.stepped()
         return executed
 
     def stepped(self) -> Observation:
-        """Count, judge and sense one policy step that the physics went through, whoever drove it."""
-        self.steps += 1
+        """Judge and sense one policy step that was counted and that the physics went through, whoever drove it."""
         self._privileged = self._judge()
         self._observation = self._sense()
         return self._observation

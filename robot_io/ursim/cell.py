@@ -137,6 +137,7 @@ class Cell:
             self.robot.task.react(self.robot.arm)
         if self._judges.now():
             self.robot.arm.target = self.robot.arm.pose()
+            self.robot.steps += 1
             self.robot.stepped()
 
     def _torque(self, q: Array, qd: Array, step_s: float) -> Array:
