@@ -8,10 +8,9 @@ Anything that is not such a file is `EpisodeFormatError` with file, key and reme
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.layout import ARRAY_FIELDS, LONGEST_TEXT
 from episodes.record import SCHEMA_VERSION, Array, CameraInfo, Codec, EncodedFrames, Episode, Outcome
+from episodes.tables import FrameTable, RowTable, Tables
 
 _TEXT = (
     "task",
@@ -38,30 +38,6 @@ _TEXT = (
 )
 _JSON = ("source_time_defects", "action_space", "collected_by")
 _REMEDY = "the file is damaged or no Regrasp episode: restore it from a copy, or import its source again"
-
-
-@dataclass(frozen=True, slots=True)
-class FrameTable:
-    """The compressed frames of one camera, left where they are in the episode's file."""
-
-    path: Path
-    start: int
-    """byte in the file at which the blob starts"""
-    offsets: Array
-    """(T + 1,) int64 within the blob"""
-    codec: Codec
-
-    def frame(self, t: int) -> bytes:
-        """The compressed bytes of frame `t`; nothing else of the file is read. `DataRefused` where the file is gone."""
-        begin, end = int(self.offsets[t]), int(self.offsets[t + 1])
-        try:
-            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise DataRefused(f"there is no episode {self.path.stem} any more; `regrasp inspect` lists them") from None
-        try:
-            return os.pread(handle, end - begin, self.start + begin)
-        finally:
-            os.close(handle)
 
 
 def encode(episode: Episode, arrays: Mapping[str, Array], episode_id: str, group_id: str) -> bytes:
@@ -141,11 +117,13 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def frame_tables(path: Path) -> dict[str, FrameTable]:
-    """Where the frames of every camera are."""
+def tables(path: Path) -> Tables:
+    """Where the frames of every camera and the rows of every array with a row per step are."""
     with _reading(path) as file:
         cameras = file.get("observation/images", {})
-        return {camera: _frame_table(path, camera, frames) for camera, frames in cameras.items()}
+        frames = {camera: _frame_table(path, camera, frames) for camera, frames in cameras.items()}
+        rows = {field.name: _row_table(path, file[field.path]) for field in ARRAY_FIELDS if field.path in file}
+        return Tables(frames, rows)
 
 
 def _frame_table(path: Path, camera: str, frames: h5py.Group) -> FrameTable:
@@ -154,6 +132,13 @@ def _frame_table(path: Path, camera: str, frames: h5py.Group) -> FrameTable:
     if start is None or offsets[0] < 0 or (np.diff(offsets) < 0).any() or offsets[-1] > len(data):
         raise _refusal("the frames are not one block with rising offsets", path, f"observation/images/{camera}")
     return FrameTable(path, start, offsets, _codec(frames))
+
+
+def _row_table(path: Path, array: h5py.Dataset) -> RowTable:
+    start = array.id.get_offset()
+    if start is None:
+        raise _refusal("the array is not one block", path, array.name)
+    return RowTable(path, start, array.dtype, array.shape[1:], len(array))
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from episodes.identity import episode_id_of, group_id_of
 from episodes.layout import stored_arrays
 from episodes.record import Array, Codec, Episode
 from episodes.slug import check_slug, is_slug
+from episodes.tables import FrameTable, Tables
 from episodes.workspace import Workspace, atomic_write, disk_errors, sync_directory, writer_lock
 
 _EPISODE_ID = re.compile(r"[0-9a-f]{16}")
@@ -37,7 +38,7 @@ class EpisodeStore:
         self._paths: dict[str, Path] = {}
         self._writing: set[str] = set()
         self._attributes = lru_cache(maxsize=100_000)(self._read_attributes)
-        self._frames = lru_cache(maxsize=4096)(self._read_frame_tables)
+        self._tables = lru_cache(maxsize=4096)(self._read_tables)
 
     def write(self, episode: Episode) -> str:
         """Store the episode and return its id. An id that is there already is left as it is: ask `contains` first.
@@ -86,7 +87,7 @@ class EpisodeStore:
 
     def encoded(self, episode_id: str, camera: str, t: int) -> tuple[bytes, Codec]:
         """The stored bytes of one frame and their codec, without reading or decoding anything else."""
-        tables = self._frames(episode_id)
+        tables = self._tables(episode_id).frames
         if camera not in tables:
             raise DataRefused(f"{episode_id} has no camera {camera!r}; it has {', '.join(tables) or 'none'}")
         table = tables[camera]
@@ -96,9 +97,16 @@ class EpisodeStore:
             )
         return table.frame(t), table.codec
 
-    def frame_tables(self, episode_id: str) -> dict[str, hdf5.FrameTable]:
+    def frame_tables(self, episode_id: str) -> dict[str, FrameTable]:
         """The compressed frames of every camera, left in the file; to be read one by one."""
-        return dict(self._frames(episode_id))
+        return dict(self._tables(episode_id).frames)
+
+    def rows(self, episode_id: str, name: str, start: int, stop: int) -> Array:
+        """Steps `start` to `stop` (exclusive) of one array, by its name in `Episode`; nothing else is read."""
+        tables = self._tables(episode_id).rows
+        if name not in tables:
+            raise DataRefused(f"{episode_id} has no {name!r}; it has {', '.join(tables)}")
+        return tables[name].rows(start, stop)
 
     def frame(self, episode_id: str, camera: str, t: int) -> Array:
         """Frame `t` as uint8 (H, W, 3) RGB."""
@@ -163,7 +171,7 @@ class EpisodeStore:
             sync_directory(path.parent)
         self._paths.pop(episode_id, None)
         self._attributes.cache_clear()
-        self._frames.cache_clear()
+        self._tables.cache_clear()
         return kept
 
     def _find(self, episode_id: str) -> Path | None:
@@ -198,8 +206,8 @@ class EpisodeStore:
     def _read_attributes(self, episode_id: str) -> Mapping[str, Any]:
         return hdf5.attributes(self.path(episode_id))
 
-    def _read_frame_tables(self, episode_id: str) -> Mapping[str, hdf5.FrameTable]:
-        return hdf5.frame_tables(self.path(episode_id))
+    def _read_tables(self, episode_id: str) -> Tables:
+        return hdf5.tables(self.path(episode_id))
 
     def _session_directory(self, session: str) -> Path:
         return self.workspace.episodes / check_slug("session", session)

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from models.curve import Curve
-from models.metrics import bootstrap_interval
 from models.mining import mine_seed_rule
+from speed.rounds import Seconds, compare, timed
 
 SLOT_S = 0.01
 
@@ -46,47 +42,18 @@ def value_curve(steps: int) -> Curve:
 
 
 def measure(steps: int, rounds: int) -> dict[str, Any]:
-    """One line of the table: seconds and ratios at `steps` values."""
+    """One line of the table: seconds a call and ratios at `steps` values."""
     curve = value_curve(steps)
     as_list = curve.tolist()
     if mine_seed_rule(curve).tolist() != seed_loop(as_list):
         raise SystemExit("our labels differ from the loop's; a fast wrong answer is no answer")
-    runs = (lambda: mine_seed_rule(curve), lambda: seed_loop(as_list), lambda: curve.copy())
-    load_before = os.getloadavg()[0]
-    seconds = np.array([[_seconds(run) for run in runs] for _ in range(rounds)])[1:]
-    ours, peer, floor = seconds.T
-    return {
-        "stage": "label mining, seed rule",
-        "n": steps,
-        "ours_median": float(np.median(ours)),
-        "peer_median": float(np.median(peer)),
-        "floor_median": float(np.median(floor)),
-        "ours_ns_per_step": float(np.median(ours)) / steps * 1e9,
-        "ratio_vs_peer": float(np.median(peer / ours)),
-        "ratio_vs_floor": float(np.median(ours / floor)),
-        "ci95": list(bootstrap_interval(peer / ours, _median)),
-        "positive_rate": float(mine_seed_rule(curve).mean()),
-        "rounds": len(seconds),
-        "cpu": platform.processor() or platform.machine(),
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
-        "load_before": load_before,
-        "load_after": os.getloadavg()[0],
-        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+    candidates: dict[str, Seconds] = {
+        "ours": lambda: timed(lambda: mine_seed_rule(curve), slot_s=SLOT_S),
+        "peer": lambda: timed(lambda: seed_loop(as_list), slot_s=SLOT_S),
+        "floor": lambda: timed(curve.copy, slot_s=SLOT_S),
     }
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    """Seconds a call, over calls that fill `SLOT_S`: one short call after a long loop would time the cold caches."""
-    start, calls, elapsed = time.perf_counter(), 0, 0.0
-    while elapsed < SLOT_S:
-        run()
-        calls += 1
-        elapsed = time.perf_counter() - start
-    return elapsed / calls
-
-
-def _median(sample: npt.NDArray[np.float64]) -> float:
-    return float(np.median(sample))
+    positive_rate = float(mine_seed_rule(curve).mean())
+    return compare("label mining, seed rule", steps, candidates, rounds=rounds, positive_rate=positive_rate)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from episode_samples import CAMERA, sample_episode, sample_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from episodes import hdf5, workspace
+from episodes import hdf5, layout, workspace
 from episodes.errors import DataRefused, EpisodeFormatError, IntegrityError, RegraspError, UsageError
 from episodes.identity import episode_id, group_id
 from episodes.record import EncodedFrames, Episode
@@ -141,6 +141,23 @@ def test_frames_are_read_one_by_one(tmp_path: Path) -> None:
             store.frame(name, "wrist", step)
 
 
+def test_rows_are_read_without_the_rest(tmp_path: Path) -> None:
+    store, episode = EpisodeStore(tmp_path), sample_episode()
+    name = store.write(episode)
+    given = layout.given(episode)
+    for key, array in given.items():
+        np.testing.assert_array_equal(store.rows(name, key, 1, 4), array[1:4])
+        assert store.rows(name, key, 0, 6).shape == array.shape
+    for start, stop in ((-1, 2), (3, 3), (4, 7)):
+        with pytest.raises(DataRefused, match="has no steps"):
+            store.rows(name, "wrench", start, stop)
+    with pytest.raises(DataRefused, match="has no 'torque'"):
+        store.rows(name, "torque", 0, 1)
+    os.truncate(store.path(name), 4096)
+    with pytest.raises(DataRefused, match="is cut off"):
+        store.rows(name, "wrench", 0, 6)
+
+
 def test_a_session_holds_one_task(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     store.write(sample_episode())
@@ -246,13 +263,17 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(flips: list[tuple[fl
         for place, value in flips:
             data[int(place * len(data))] = value
         path.write_bytes(data)
-        for read in (hdf5.decode, hdf5.attributes, _frames):
+        for read in (hdf5.decode, hdf5.attributes, _parts):
             with suppress(RegraspError):
                 read(path)
 
 
-def _frames(path: Path) -> list[bytes]:
-    return [table.frame(2) for table in hdf5.frame_tables(path).values()]
+def _parts(path: Path) -> list[object]:
+    tables = hdf5.tables(path)
+    return [
+        *(table.frame(2) for table in tables.frames.values()),
+        *(table.rows(2, 4) for table in tables.rows.values()),
+    ]
 
 
 @cache
@@ -350,7 +371,7 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_written(tmp_path: P
         {"images": {"wrist": EncodedFrames(frames.data, frames.offsets[:-1], "jpeg", 16, 24)}},
     ]
     store = EpisodeStore(tmp_path)
-    with pytest.raises(DataRefused, match="collected_by holds"):
+    with pytest.raises(DataRefused, match="collected_by is"):
         store.write(sample_episode(collected_by={"note": "x" * 70_000}))
     for change in bad:
         with pytest.raises(DataRefused, match="it is not stored"):
