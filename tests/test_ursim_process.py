@@ -157,7 +157,6 @@ def started(host: str, names: list[str]) -> RtdeClient:
 
 
 STATES = {
-    "protective_stop": ("safety_status_bits", 0b100_0000_0100),
     "safeguard": ("safety_mode", 5),
     "emergency_stop": ("safety_mode", 7),
     "violation": ("safety_mode", 8),
@@ -351,8 +350,8 @@ def test_our_driver_moves_the_arm_and_ends_with_the_reason_when_it_stops(hosts: 
         assert arm.state().phase is Phase.FOLLOWING
         count, rows = arm.states_since(0)
         assert len(rows) == count
-        inject(host, "protective_stop")
-        with pytest.raises(SafetyStop, match=r"stopped for safety \(safety mode 3\); look at the arm"):
+        inject(host, "emergency_stop")
+        with pytest.raises(SafetyStop, match=r"stopped for safety \(safety mode 7\); look at the arm"):
             again(lambda: arm.follow(target))
     with pytest.raises(DeviceError, match="make it ready at its pendant"), UrArm(patient(host)):
         pass
