@@ -84,7 +84,6 @@ class Sham(HilSerlRegrasp):
     """`sham`: what the person's patience alone is worth. Its recovery steps are the policy's own."""
 
     name = "sham"
-    teaches: ClassVar[bool] = False
     limits: ClassVar[RecoveryLimits] = RecoveryLimits(attempts=CHUNKS * HORIZON, min_gain=MIN_GAIN)
 
     def _armed(self, monitor: Monitor, recovery: Recovery) -> tuple[Monitor, Recovery]:

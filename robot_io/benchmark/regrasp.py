@@ -3,21 +3,19 @@
 From the end of the warm-up on a monitor watches the policy and a recovery answers it; both are fitted anew in
 `rounds`, on the run's own demonstrations and episodes (`refit`).
 
-A recovery that reached something better shows how, as a person does: it goes into the person's memory too, so that the
-policy is held to it. Otherwise the policy walks back into the jam that it was taken out of.
+What a recovery did goes into the memory of the run only. Held to recoveries as to a person, a policy comes to lift off
+and try again by itself, and its episodes stay long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from episodes.record import ActionSource, Episode, Outcome
-from models.replay import Transition
 from robot_io.benchmark.hil_serl import HilSerlConfig
 from robot_io.benchmark.method import Start
 from robot_io.benchmark.refit import RefitConfig, parts, refit
@@ -46,38 +44,18 @@ class RegraspConfig:
 
 
 class HilSerlRegrasp(InRounds):
-    """Implements `Method`; the controls differ from it in `_armed`, and the sham has nothing to teach."""
+    """Implements `Method`; the controls differ from it in `_armed`."""
 
     name = "hil_serl_regrasp"
     limits: ClassVar[RecoveryLimits] = RecoveryLimits(attempts=CHUNKS, min_gain=MIN_GAIN)
-    teaches: ClassVar[bool] = True
-    """a recovery that helped is shown to the policy"""
 
     def __init__(self, start: Start, config: RegraspConfig | None = None) -> None:
         self._settings = config or RegraspConfig()
         super().__init__(start, self._settings.learner, self._settings.refit_every)
         self.recovery_limits = self.limits
-        self._rescue: list[Transition] = []
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self._settings)
-
-    def end_episode(self, episode: Episode | None, success: Outcome) -> None:
-        super().end_episode(episode, success)
-        self._rescued(success is Outcome.SUCCESS)
-
-    def _remember(self, transitions: Iterable[Transition], after: ActionSource | None) -> None:
-        closed = list(transitions)
-        super()._remember(closed, after)
-        self._rescue += [t for t in closed if t.driver == ActionSource.RECOVERY]
-        if after not in (ActionSource.RECOVERY, None):
-            self._rescued(after is ActionSource.POLICY)
-
-    def _rescued(self, better: bool) -> None:
-        """A recovery is over; one that handed back to the policy, or succeeded, reached something better."""
-        if self.teaches and better:
-            self._person_remembers(self._rescue)
-        self._rescue.clear()
 
     def _armed(self, monitor: Monitor, recovery: Recovery) -> tuple[Monitor, Recovery]:
         """What watches and helps from now on, given what was fitted."""
