@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from episodes.formats.crc32c import crc32c
+from episodes.formats.rlds.crc32c import crc32c
 
 
 def varint(value: int) -> bytes:

@@ -250,7 +250,7 @@ def test_no_module_is_a_drawer() -> None:
     assert not wrong, listing(wrong)
 
 
-PICKLES = {f"episodes.formats.{name}: import pickle" for name in ("pickle_child", "uniintervene_export")}
+PICKLES = {f"episodes.formats.pickles.{name}: import pickle" for name in ("child", "export")}
 """the program that builds plain arrays out of one, in a process of its own; and what writes them for others"""
 
 

@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episodes.errors import EpisodeFormatError, UsageError
-from episodes.formats import ImportReport, import_dataset, text_rows
-from episodes.formats.columns import Columns
+from episodes.formats import ImportReport, import_dataset
 from episodes.formats.mapping import TableMapping
-from episodes.formats.parquet_rows import ParquetRows
 from episodes.formats.source import read_mapping
-from episodes.formats.text_rows import TextRows
+from episodes.formats.tables import text
+from episodes.formats.tables.parquet import ParquetRows
+from episodes.formats.tables.source import Columns
+from episodes.formats.tables.text import TextRows
 from episodes.record import Episode, Outcome
 from episodes.store import EpisodeStore
 
@@ -246,7 +247,7 @@ def test_a_cut_off_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_rows, "LONGEST_LINE", 64)
+    monkeypatch.setattr(text, "LONGEST_LINE", 64)
     says = refusal(table(tmp_path, "t,a,b\n" + "0" * 200), tmp_path / "w", MINIMAL | {"table": {"episode": "t"}})
     assert "a line has more than 64 bytes" in says
 

@@ -235,8 +235,8 @@ def test_splits_are_ranges_of_episodes(tmp_path: Path) -> None:
 
 
 def test_a_large_dataset_has_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("episodes.formats.lerobot_v3_export.FILE_BYTES", 1)
-    monkeypatch.setattr("episodes.formats.lerobot_v3_export.FILES_A_CHUNK", 2)
+    monkeypatch.setattr("episodes.formats.lerobot.export.FILE_BYTES", 1)
+    monkeypatch.setattr("episodes.formats.lerobot.export.FILES_A_CHUNK", 2)
     pairs = there_and_back(tmp_path, "lerobot-v3", *(sample_episode(k, robot_stream={}) for k in range(3)))
     assert all(differing(*pair) == set() for pair in pairs)
     assert len(list((tmp_path / "out/data").rglob("*.parquet"))) == 3

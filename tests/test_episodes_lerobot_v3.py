@@ -17,7 +17,8 @@ from episode_samples import sample_frame
 from PIL import Image
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats import import_dataset, lerobot_steps
+from episodes.formats import import_dataset
+from episodes.formats.lerobot import steps as lerobot_steps
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 

@@ -16,15 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats import pickled
+from episodes.formats.pickles import opening
 
 PROTOCOL_4 = b"\x80\x04"
 
 
-def read(tmp_path: Path, content: Any, *, small: bool = False, protocol: int = 4) -> list[pickled.Step]:
+def read(tmp_path: Path, content: Any, *, small: bool = False, protocol: int = 4) -> list[opening.Step]:
     path = tmp_path / "x.pkl"
     path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content, protocol=protocol))
-    return list(pickled.steps(path, small=small))
+    return list(opening.steps(path, small=small))
 
 
 ARRAYS = {
@@ -125,7 +125,7 @@ def test_one_array_at_a_million_steps_ends_where_the_file_would(tmp_path: Path) 
 
 
 def test_what_takes_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickled, "_START_S", 1)
+    monkeypatch.setattr(opening, "_START_S", 1)
     with pytest.raises(EpisodeFormatError, match="longer to read than a file of its size may"):
         read(tmp_path, shared(60))
 
@@ -133,14 +133,14 @@ def test_what_takes_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_file_too_large_to_hold_is_refused_before_it_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pickled, "MOST_MEMORY", 1000)
+    monkeypatch.setattr(opening, "MOST_MEMORY", 1000)
     with pytest.raises(EpisodeFormatError, match="write it in several files"):
         read(tmp_path, [{}])
 
 
 def test_what_the_process_sends_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "child.py"
-    monkeypatch.setattr(pickled.pickle_child, "__file__", str(program))
+    monkeypatch.setattr(opening.program, "__file__", str(program))
     for sent in (
         "{",
         "[]\n",

@@ -16,8 +16,8 @@ from rlds_samples import episode_values, example, field, framed, varint, write_r
 
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import ImportReport, import_dataset
-from episodes.formats.crc32c import crc32c
-from episodes.formats.tfrecord import index, parse_example, read_record
+from episodes.formats.rlds.crc32c import crc32c
+from episodes.formats.rlds.tfrecord import index, parse_example, read_record
 from episodes.identity import group_id
 from episodes.images import decode
 from episodes.record import Outcome

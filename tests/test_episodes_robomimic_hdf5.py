@@ -13,7 +13,8 @@ import pytest
 from episode_samples import sample_frame
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats import foreign_hdf5, import_dataset
+from episodes.formats import import_dataset
+from episodes.formats.hdf5 import datasets
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
 
@@ -139,7 +140,7 @@ VIEW = "obs/agentview_image"
         (_claim, "obs/object", "claims"),
         (_claim_steps, "actions", "claims"),
         (_claim_pixels, VIEW, "100000"),
-        (described(np.bytes_(b"x" * (foreign_hdf5.LONGEST_TEXT + 1))), "", "larger than"),
+        (described(np.bytes_(b"x" * (datasets.LONGEST_TEXT + 1))), "", "larger than"),
         (described("[" * 50_000), "", "not JSON"),
         (described(np.bytes_(b'{"lang": "\xe9"}')), "", "not UTF-8"),
     ],

@@ -19,8 +19,9 @@ from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from episodes.errors import DataRefused, EpisodeFormatError
-from episodes.formats import ImportReport, import_dataset, ros1_bag
-from episodes.formats.ros1_messages import decode, places
+from episodes.formats import ImportReport, import_dataset
+from episodes.formats.ros1 import bag as ros1_bag
+from episodes.formats.ros1.messages import decode, places
 from episodes.images import decode as decode_image
 from episodes.images import encode_jpeg
 from episodes.record import Episode, Outcome

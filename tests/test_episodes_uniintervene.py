@@ -11,8 +11,9 @@ import pytest
 from episode_samples import sample_episode, sample_frames
 
 from episodes.errors import DataRefused
-from episodes.formats import import_dataset, pickled
+from episodes.formats import import_dataset
 from episodes.formats.exporting import Leaving, export_dataset
+from episodes.formats.pickles import opening
 from episodes.images import decode
 from episodes.record import ActionSource, Episode, Outcome
 from episodes.store import EpisodeStore
@@ -30,7 +31,7 @@ def exported(tmp_path: Path, *episodes: Episode, **known: Any) -> tuple[EpisodeS
     return store, tmp_path / "raw"
 
 
-def contract(steps: list[pickled.Step], pictures: list[pickled.Step]) -> bool:
+def contract(steps: list[opening.Step], pictures: list[opening.Step]) -> bool:
     """The outcome, after every check that the authors' `validate_data.py` makes of an episode."""
     for small, step in zip(steps, pictures, strict=True):
         for view in ("external", "wrist"):
@@ -50,7 +51,7 @@ def test_each_file_holds_to_the_contract(tmp_path: Path) -> None:
     _, raw = exported(tmp_path, seen(), failed, curves=lambda: {"value": curve, "risk": curve})
     files = sorted(raw.iterdir())
     assert [path.name for path in files] == ["transitions_000000.pkl", "transitions_000001.pkl"]
-    one, two = (list(pickled.steps(path)) for path in files)
+    one, two = (list(opening.steps(path)) for path in files)
     assert (contract(one, one), contract(two, two)) == (True, False)
     for steps in (one, two):
         assert [step["dones"] for step in steps] == [False] * 5 + [True]
@@ -84,7 +85,7 @@ def test_it_comes_back_with_what_the_contract_has_a_place_for(tmp_path: Path) ->
 def test_what_nobody_knows_is_left_out(tmp_path: Path) -> None:
     source = np.array([0, 0, 0, ActionSource.UNKNOWN, 2, 2], np.uint8)
     _, raw = exported(tmp_path, seen(action_source=source), curves=lambda: {"value": np.full(6, np.nan)})
-    (step, *_) = pickled.steps(raw / "transitions_000000.pkl")
+    (step, *_) = opening.steps(raw / "transitions_000000.pkl")
     assert not {"intervened", "vf_value_pred"} & set(step)
 
 

@@ -7,7 +7,7 @@ report says so. The same dataset imported twice adds nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from episodes.errors import EpisodeFormatError, UsageError
+from episodes.formats.registry import detected, open_dataset
 from episodes.identity import episode_id
 from episodes.record import ActionSource, Episode, Outcome
 from episodes.slug import check_slug, slugify
@@ -58,8 +59,8 @@ def import_dataset(
 ) -> ImportReport:
     """Import the dataset at `source` into the workspace at `root`, one session per task.
 
-    `format` is one of `readers()`, detected by default. `fps` overrides the step rate; `mapping` (a dict, TOML or
-    JSON file, see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by
+    `format` is one of `registry.readers()`, detected by default. `fps` overrides the step rate; `mapping` (a dict,
+    TOML or JSON file, see `ImportMapping`) says what the files do not. `task` and `session` are slugs; the task is by
     default the name of the dataset or environment. Without `allow_pickle` no pickle is opened, and with it in a
     process that builds plain arrays alone. With `strict` the first bad episode raises; otherwise it is quarantined.
     Raises `EpisodeFormatError` where the dataset as a whole cannot be read, `UsageError` for wrong arguments,
@@ -74,14 +75,12 @@ def import_dataset(
         if name is not None:
             check_slug(what, name)
     declared = read_mapping(mapping)
-    chosen = format or _detect(path)
+    chosen = format or detected(path)
     if chosen == "transition_pickle" and not allow_pickle:
-        what, remedy = (
-            "a pickle can run code when it is opened, so none was",
-            "if you trust who made it, --allow-pickle",
-        )
-        raise EpisodeFormatError(what, file=path.name, remedy=f"{remedy} reads plain arrays in a process of its own")
-    with closing(_open(path, chosen, declared, check_fps(fps))) as opened, ExitStack() as locks:
+        what = "a pickle can run code when it is opened, so none was"
+        remedy = "if you trust who made it, --allow-pickle reads plain arrays in a process of its own"
+        raise EpisodeFormatError(what, file=path.name, remedy=remedy)
+    with closing(open_dataset(path, chosen, declared, check_fps(fps))) as opened, ExitStack() as locks:
         return _Import(EpisodeStore(root), path, task, session, declared, locks, strict).run(opened)
 
 
@@ -199,59 +198,3 @@ def _default_session(path: Path, task: str) -> str:
     path = path.resolve()
     base = slugify(path.name if path.is_dir() else f"{path.parent.name}_{path.stem}")
     return base if base == task else f"{base[: 127 - len(task)]}-{task}"[:128]
-
-
-def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportMapping, float | None], Source]]]:
-    """Each format's detector and reader, in the order in which they are tried."""
-    from episodes.formats import (
-        aloha_hdf5,
-        columns,
-        lerobot_v2,
-        lerobot_v3,
-        rlds,
-        robomimic_hdf5,
-        robosuite_hdf5,
-        rosbag1,
-        seed_json,
-        transition_pickle,
-    )
-
-    return {
-        "lerobot_v2": (lerobot_v2.detect, lerobot_v2.LeRobotV2),
-        "lerobot_v3": (lerobot_v3.detect, lerobot_v3.LeRobotV3),
-        "rlds": (rlds.detect, rlds.Rlds),
-        "aloha_hdf5": (aloha_hdf5.detect, aloha_hdf5.AlohaHdf5),
-        "robomimic_hdf5": (robomimic_hdf5.detect, robomimic_hdf5.RobomimicHdf5),
-        "robosuite_hdf5": (robosuite_hdf5.detect, robosuite_hdf5.RobosuiteHdf5),
-        "rosbag1": (rosbag1.detect, rosbag1.RosBag1),
-        "seed_json": (seed_json.detect, seed_json.SeedJson),
-        "columns": (columns.detect, columns.Columns),
-        "transition_pickle": (transition_pickle.detect, transition_pickle.TransitionPickle),
-    }
-
-
-def _detect(path: Path) -> str:
-    for name, (detect, _) in readers().items():
-        if detect(path):
-            return name
-    raise _unknown_format(path)
-
-
-def _unknown_format(path: Path) -> EpisodeFormatError:
-    """Why nothing reads this, with the case that has a remedy of its own."""
-    from episodes.formats.source import LFS_POINTER, starts_with
-
-    what, remedy = (
-        "no format is recognised",
-        f"give a dataset of one of {', '.join(readers())}, or force one with --format",
-    )
-    if starts_with(path, LFS_POINTER):
-        what, remedy = "this is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
-    return EpisodeFormatError(what, file=path.name, remedy=remedy)
-
-
-def _open(path: Path, format: str, mapping: ImportMapping, fps: float | None) -> Source:
-    known = readers()
-    if format not in known:
-        raise UsageError(f"there is no format {format!r}; the formats are {', '.join(known)}")
-    return known[format][1](path, mapping, fps)

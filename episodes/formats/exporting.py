@@ -141,22 +141,22 @@ def _remove(path: Path) -> None:
 
 def _open(format: str, store: EpisodeStore, path: Path, episodes: Sequence[Leaving]) -> Writer:
     if format == "lerobot-v3":
-        from episodes.formats.lerobot_v3_export import LeRobotV3Writer
+        from episodes.formats.lerobot.export import LeRobotV3Writer
 
         return LeRobotV3Writer(store, path, episodes)
     if format == "robomimic":
-        from episodes.formats.robomimic_export import RobomimicWriter
+        from episodes.formats.hdf5.robomimic_export import RobomimicWriter
 
         return RobomimicWriter(path)
     if format == "uniintervene":
-        from episodes.formats.uniintervene_export import UniInterveneWriter
+        from episodes.formats.pickles.export import UniInterveneWriter
 
         return UniInterveneWriter(path)
     if format == "rerun":
         from episodes.formats.rerun_export import RerunWriter
 
         return RerunWriter(path)
-    from episodes.formats.seed_json_export import SeedJsonWriter
+    from episodes.formats.seed_json.export import SeedJsonWriter
 
     return SeedJsonWriter(path)
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats.pickle_child import SMALL_BYTES
-from episodes.formats.pickled import REMEDY, Step, steps
+from episodes.formats.pickles.child import SMALL_BYTES
+from episodes.formats.pickles.opening import REMEDY, Step, steps
 from episodes.formats.source import inside
 
 SUFFIXES = (".pkl", ".pickle")

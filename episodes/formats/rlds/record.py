@@ -15,7 +15,7 @@ import numpy as np
 from episodes.errors import DataRefused
 from episodes.formats import meaning
 from episodes.formats.mapping import FieldMapping
-from episodes.formats.tfrecord import Value
+from episodes.formats.rlds.tfrecord import Value
 from episodes.record import Array
 
 INSTRUCTIONS = ("language_instruction", "natural_language_instruction", "instruction")

@@ -16,7 +16,7 @@ import numpy as np
 
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
-from episodes.formats.foreign_hdf5 import Datasets, files_of, opened
+from episodes.formats.hdf5.datasets import Datasets, files_of, opened
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
     MEND,

@@ -1,4 +1,4 @@
-"""The program that opens a pickle in a process of its own: `python -I -S pickle_child.py SECONDS BYTES SMALL < FILE`.
+"""The program that opens a pickle in a process of its own: `python -I -S child.py SECONDS BYTES SMALL < FILE`.
 
 A pickle is a program for building objects. This one may build lists, dicts, tuples, numbers, text, and what stands
 where NumPy arrays and scalars of plain dtypes should: the names in `_ADMITTED` become our own placeholders, which hold

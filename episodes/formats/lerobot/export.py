@@ -21,9 +21,8 @@ import pyarrow.parquet as pq
 
 from episodes.errors import DataRefused
 from episodes.formats import note
-from episodes.formats.column_stats import Stats, camera_stats, column_stats, merged
 from episodes.formats.exporting import Leaving, as_json, rate_of
-from episodes.formats.lerobot_v3_columns import (
+from episodes.formats.lerobot.export_columns import (
     CAMERA,
     MORE,
     NUMBERS,
@@ -34,6 +33,7 @@ from episodes.formats.lerobot_v3_columns import (
     settle,
     tasks_table,
 )
+from episodes.formats.lerobot.export_stats import Stats, camera_stats, column_stats, merged
 from episodes.record import ActionSource, Episode, Outcome
 from episodes.store import EpisodeStore
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from episodes.errors import DataRefused
 from episodes.formats import meaning
-from episodes.formats.pickled import Step
-from episodes.formats.transition_parts import OBSERVED, is_picture
+from episodes.formats.pickles.opening import Step
+from episodes.formats.pickles.parts import OBSERVED, is_picture
 from episodes.images import MAX_PIXELS, encode_png
 from episodes.record import Array
 

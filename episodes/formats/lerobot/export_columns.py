@@ -16,8 +16,8 @@ import pyarrow as pa
 from episodes import hdf5
 from episodes.errors import DataRefused
 from episodes.formats import note
-from episodes.formats.column_stats import STATISTICS
 from episodes.formats.exporting import CURVES, Leaving
+from episodes.formats.lerobot.export_stats import STATISTICS
 from episodes.store import EpisodeStore
 
 MORE = "complementary_info."

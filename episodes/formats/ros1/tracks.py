@@ -15,9 +15,9 @@ import numpy as np
 from episodes.errors import DataRefused
 from episodes.formats.fields import ARRAYS
 from episodes.formats.mapping import FieldMapping
-from episodes.formats.ros1_bag import Bag, Message
-from episodes.formats.ros1_cameras import frames_of, topics_of
-from episodes.formats.ros1_messages import at_path, numbers_of, stamp_ns
+from episodes.formats.ros1.bag import Bag, Message
+from episodes.formats.ros1.cameras import frames_of, topics_of
+from episodes.formats.ros1.messages import at_path, numbers_of, stamp_ns
 from episodes.formats.source import ImportMapping, pack_foreign
 from episodes.record import Array, EncodedFrames
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import h5py
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats.foreign_hdf5 import Datasets, Item, attribute, first_has, member
-from episodes.formats.hdf5_source import Hdf5Source, Told
+from episodes.formats.hdf5.datasets import Datasets, Item, attribute, first_has, member
+from episodes.formats.hdf5.source import Hdf5Source, Told
 
 _STATE = ("observations/qpos", "observations/qvel", "observations/effort")
 _ACTION = ("action", "base_action")

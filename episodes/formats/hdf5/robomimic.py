@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 
 from episodes.formats import note
-from episodes.formats.foreign_hdf5 import Datasets, attribute, first_has, member
-from episodes.formats.robosuite_hdf5 import RobosuiteHdf5
+from episodes.formats.hdf5.datasets import Datasets, attribute, first_has, member
+from episodes.formats.hdf5.robosuite import RobosuiteHdf5
 from episodes.layout import ARRAY_FIELDS
 from episodes.record import Episode
 

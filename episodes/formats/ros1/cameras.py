@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.formats.ros1_bag import Bag
-from episodes.formats.ros1_messages import Place, at_path
+from episodes.formats.ros1.bag import Bag
+from episodes.formats.ros1.messages import Place, at_path
 from episodes.formats.source import ImportMapping, camera_names
 from episodes.images import encode_png
 from episodes.record import Array

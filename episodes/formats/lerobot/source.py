@@ -1,4 +1,4 @@
-"""LeRobot datasets, whatever their layout: what the columns of an episode say. `lerobot_v2` and `_v3` find the files.
+"""LeRobot datasets, whatever their layout: what the columns of an episode say. `v2` and `v3` find the files.
 
 Images in Parquet are passed through; video becomes JPEG quality 95. Who acted and how it ended is what `meaning` finds
 in the columns and in the list of episodes; a reward says nothing. What `regrasp export` wrote comes back whole, by its
@@ -16,8 +16,9 @@ import numpy as np
 
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning, note
-from episodes.formats.lerobot_info import fill, read_info
-from episodes.formats.lerobot_steps import Steps
+from episodes.formats.lerobot.info import fill, read_info
+from episodes.formats.lerobot.steps import Steps
+from episodes.formats.lerobot.video import read_frames
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
     MEND,
@@ -30,7 +31,6 @@ from episodes.formats.source import (
     pack_foreign,
     unchanging,
 )
-from episodes.formats.video import read_frames
 from episodes.record import Array, EncodedFrames, Episode
 from episodes.slug import slugify
 

@@ -1,6 +1,6 @@
 """The steps of a transition pickle, which another process opened: this one never does.
 
-`pickle_child` runs with Python's isolated mode, an empty environment, and limits on memory and processor time that
+`child` runs with Python's isolated mode, an empty environment, and limits on memory and processor time that
 follow from the size of the file. What it sends is read as numbers and text, with limits of its own: nothing of it is
 believed to be well-meant.
 """
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats import pickle_child
+from episodes.formats.pickles import child as program
 from episodes.record import Array
 
 MOST_MEMORY = 12_000_000_000
@@ -49,7 +49,7 @@ def steps(path: Path, *, small: bool = False) -> Generator[Step]:
     memory = _START_MEMORY + 3 * size
     if memory > MOST_MEMORY:
         raise _refused(path, f"it has {size / 1e9:.1f} GB, more than is read at once", "write it in several files")
-    command = [sys.executable, "-I", "-S", str(Path(pickle_child.__file__).resolve())]
+    command = [sys.executable, "-I", "-S", str(Path(program.__file__).resolve())]
     limits = [str(_START_S + size // _BYTES_PER_S), str(memory), str(int(small))]
     with (
         path.open("rb") as file,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from episodes.errors import DataRefused, MissingExtra
-from episodes.formats.ros1_messages import Place, Types, decode, places
+from episodes.formats.ros1.messages import Place, Types, decode, places
 
 _DAMAGE = (
     ValueError,

@@ -19,8 +19,8 @@ import numpy as np
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
 from episodes.formats.mapping import FieldMapping
-from episodes.formats.ros1_bag import Bag, opened, require_rosbags
-from episodes.formats.ros1_tracks import Tracks
+from episodes.formats.ros1.bag import Bag, opened, require_rosbags
+from episodes.formats.ros1.tracks import Tracks
 from episodes.formats.source import ImportMapping, camera_info, collection_of, inside, placed, starts_with, unchanging
 from episodes.record import Array, Episode
 from episodes.slug import slugify

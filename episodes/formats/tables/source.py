@@ -18,9 +18,9 @@ import pyarrow as pa
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
 from episodes.formats.mapping import FieldMapping
-from episodes.formats.parquet_rows import ParquetRows
 from episodes.formats.source import ImportMapping, collection_of, inside, placed, stamp, starts_with, unchanging
-from episodes.formats.text_rows import Span, TextRows
+from episodes.formats.tables.parquet import ParquetRows
+from episodes.formats.tables.text import Span, TextRows
 from episodes.record import Array, Episode
 from episodes.slug import slugify
 

@@ -12,9 +12,9 @@ from typing import Any
 import pydantic_core
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats.lerobot import LeRobot, Row, whole
-from episodes.formats.lerobot_info import version_of
-from episodes.formats.lerobot_steps import EpisodeTable, Steps
+from episodes.formats.lerobot.info import version_of
+from episodes.formats.lerobot.source import LeRobot, Row, whole
+from episodes.formats.lerobot.steps import EpisodeTable, Steps
 from episodes.formats.source import MEND, inside
 
 _EPISODES, _TASKS = "meta/episodes.jsonl", "meta/tasks.jsonl"

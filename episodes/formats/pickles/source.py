@@ -4,7 +4,7 @@
       "actions": (A,), "rewards": 0.0, "masks": 1.0, "dones": False, ...}, ...]
 
 The authors write one episode a file, with `task_name`, and `success` or `failure`; HIL-SERL cuts by number of steps
-(`transition_parts`). HIL-SERL does not note who acted, but `demo_buffer/` beside `buffer/` holds a copy of each step
+(`parts`). HIL-SERL does not note who acted, but `demo_buffer/` beside `buffer/` holds a copy of each step
 that a person took; its recorded demonstrations carry `infos`, whose `intervene_action` is the person's, and send zeros
 while nobody moves. No outcome is taken from rewards unless the mapping says so. Pictures become PNG. The observation
 after the last step has no place, nor has what the authors' stages add.
@@ -22,8 +22,11 @@ from typing import Any
 import numpy as np
 
 from episodes.errors import DataRefused, EpisodeFormatError
-from episodes.formats import meaning, pickled
+from episodes.formats import meaning
 from episodes.formats.fields import arrays_of
+from episodes.formats.pickles import opening
+from episodes.formats.pickles.columns import INTERVENTION, Columns, packed
+from episodes.formats.pickles.parts import Part, Span, files_of, find_parts, recognised
 from episodes.formats.source import (
     MEND,
     Clock,
@@ -35,8 +38,6 @@ from episodes.formats.source import (
     sources_from_flags,
     unchanging,
 )
-from episodes.formats.transition_columns import INTERVENTION, Columns, packed
-from episodes.formats.transition_parts import Part, Span, files_of, find_parts, recognised
 from episodes.record import ActionSource, Array, EncodedFrames, Episode, Outcome
 from episodes.slug import slugify
 
@@ -92,7 +93,7 @@ class TransitionPickle:
             what, _, remedy = str(error).partition("; ")
             raise EpisodeFormatError(what, file=part.spans[0].file, episode=name, remedy=remedy or MEND) from error
 
-    def _steps(self, span: Span) -> Iterator[pickled.Step]:
+    def _steps(self, span: Span) -> Iterator[opening.Step]:
         """The steps of a span; a file is opened once for all its episodes in order."""
         if self._stream is None or not self._stream.reaches(span):
             self.close()
@@ -100,7 +101,7 @@ class TransitionPickle:
         return self._stream.take(span)
 
     def _keys(self, name: str) -> Iterator[bytes]:
-        for step in pickled.steps(inside(self.root, name, episode=name, key=""), small=True):
+        for step in opening.steps(inside(self.root, name, episode=name, key=""), small=True):
             if (key := recognised(step)) is not None:
                 yield key
 
@@ -177,12 +178,12 @@ class _Stream:
     """A pickle that is being read, and how far."""
 
     def __init__(self, file: str, path: Path) -> None:
-        self._file, self._steps, self._next = file, pickled.steps(path), 0
+        self._file, self._steps, self._next = file, opening.steps(path), 0
 
     def reaches(self, span: Span) -> bool:
         return span.file == self._file and span.start >= self._next
 
-    def take(self, span: Span) -> Iterator[pickled.Step]:
+    def take(self, span: Span) -> Iterator[opening.Step]:
         while self._next < span.stop:
             step = next(self._steps, None)
             if step is None:

@@ -20,7 +20,8 @@ import numpy as np
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
 from episodes.formats.mapping import FieldMapping
-from episodes.formats.rlds_record import INSTRUCTIONS, Record, leaves_of
+from episodes.formats.rlds.record import INSTRUCTIONS, Record, leaves_of
+from episodes.formats.rlds.tfrecord import Index, index, parse_example, read_record
 from episodes.formats.source import (
     Clock,
     ImportMapping,
@@ -32,7 +33,6 @@ from episodes.formats.source import (
     placed,
     starts_with,
 )
-from episodes.formats.tfrecord import Index, index, parse_example, read_record
 from episodes.record import Episode
 from episodes.slug import slugify
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from episodes.errors import DataRefused
 from episodes.formats.mapping import TableMapping
-from episodes.formats.text_rows import Span
+from episodes.formats.tables.text import Span
 
 
 class ParquetRows:

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats.lerobot import LeRobot, Row, whole
-from episodes.formats.lerobot_info import version_of
-from episodes.formats.lerobot_steps import EpisodeTable, Steps, reading
+from episodes.formats.lerobot.info import version_of
+from episodes.formats.lerobot.source import LeRobot, Row, whole
+from episodes.formats.lerobot.steps import EpisodeTable, Steps, reading
 from episodes.formats.source import MEND, ImportMapping, inside
 
 _EPISODES, _TASKS = "meta/episodes", "meta/tasks.parquet"

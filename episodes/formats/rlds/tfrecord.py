@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.formats.crc32c import crc32c
+from episodes.formats.rlds.crc32c import crc32c
 from episodes.record import Array
 
 Value = list[bytes] | Array

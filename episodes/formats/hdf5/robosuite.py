@@ -16,8 +16,8 @@ import h5py
 
 from episodes.errors import EpisodeFormatError
 from episodes.formats import meaning
-from episodes.formats.foreign_hdf5 import Datasets, Item, attribute, files_of, json_attribute, member
-from episodes.formats.hdf5_source import Hdf5Source, Told
+from episodes.formats.hdf5.datasets import Datasets, Item, attribute, files_of, json_attribute, member
+from episodes.formats.hdf5.source import Hdf5Source, Told
 from episodes.formats.source import MEND
 
 _COLLECTED_BY = ("repository_version", "date", "time")

@@ -1,0 +1,58 @@
+"""Which formats come in, and which of them a dataset has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from episodes.errors import EpisodeFormatError, UsageError
+
+if TYPE_CHECKING:
+    from episodes.formats.source import ImportMapping, Source
+
+
+def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportMapping, float | None], Source]]]:
+    """Each format's detector and reader, in the order in which they are tried."""
+    from episodes.formats.hdf5 import aloha, robomimic, robosuite
+    from episodes.formats.lerobot import v2, v3
+    from episodes.formats.pickles import source as pickles
+    from episodes.formats.rlds import source as rlds
+    from episodes.formats.ros1 import source as ros1
+    from episodes.formats.seed_json import source as seed_json
+    from episodes.formats.tables import source as tables
+
+    return {
+        "lerobot_v2": (v2.detect, v2.LeRobotV2),
+        "lerobot_v3": (v3.detect, v3.LeRobotV3),
+        "rlds": (rlds.detect, rlds.Rlds),
+        "aloha_hdf5": (aloha.detect, aloha.AlohaHdf5),
+        "robomimic_hdf5": (robomimic.detect, robomimic.RobomimicHdf5),
+        "robosuite_hdf5": (robosuite.detect, robosuite.RobosuiteHdf5),
+        "rosbag1": (ros1.detect, ros1.RosBag1),
+        "seed_json": (seed_json.detect, seed_json.SeedJson),
+        "columns": (tables.detect, tables.Columns),
+        "transition_pickle": (pickles.detect, pickles.TransitionPickle),
+    }
+
+
+def detected(path: Path) -> str:
+    """The name of the first format whose detector knows the dataset at `path`; `EpisodeFormatError` where none does."""
+    from episodes.formats.source import LFS_POINTER, starts_with
+
+    for name, (detect, _) in readers().items():
+        if detect(path):
+            return name
+    what = "no format is recognised"
+    remedy = f"give a dataset of one of {', '.join(readers())}, or force one with --format"
+    if starts_with(path, LFS_POINTER):
+        what, remedy = "this is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
+    raise EpisodeFormatError(what, file=path.name, remedy=remedy)
+
+
+def open_dataset(path: Path, format: str, mapping: ImportMapping, fps: float | None) -> Source:
+    """The dataset at `path` as one of `format`; `UsageError` for a format there is not."""
+    known = readers()
+    if format not in known:
+        raise UsageError(f"there is no format {format!r}; the formats are {', '.join(known)}")
+    return known[format][1](path, mapping, fps)

@@ -1,0 +1,1 @@
+"""RLDS in, without TensorFlow."""

@@ -1,0 +1,1 @@
+"""One JSON an episode with its frames beside it, in and out."""

@@ -1,0 +1,1 @@
+"""Tables of numbers in: CSV, TSV and Parquet, under a mapping."""
