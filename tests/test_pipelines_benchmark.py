@@ -79,7 +79,8 @@ def test_the_table_is_read_from_the_runs(
     [
         (("run", "--tasks", "juggling"), "no task 'juggling'"),
         (("run", "--methods", "magic"), "no method 'magic'"),
-        (("run", "--smoke", "--full"), "smoke or full"),
+        (("run", "--smoke", "--full"), "one of --smoke and --full"),
+        (("run", "--full", "--images"), "one of --full and --images"),
         (("run", "--workers", "0"), "at least 1"),
     ],
 )

@@ -41,13 +41,20 @@ def test_a_standing_robot_is_taken_over_after_three_seconds_and_a_reaction(robot
     assert 4 <= np.median(attended) <= 8
 
 
-def test_an_event_that_was_missed_comes_again_after_another_window(
-    robot: SimRobot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(constants, "ATTENTION", 0.0)
-    assert wait_for_takeover(robot, ScriptedHuman(robot, 0), 1) == robot.max_steps
-    monkeypatch.setattr(constants, "ATTENTION", 1.0)
-    assert wait_for_takeover(robot, ScriptedHuman(robot, 0), 1) < 2 * HELP_STEPS
+def test_an_event_that_was_missed_comes_again_after_another_window(robot: SimRobot) -> None:
+    assert wait_for_takeover(robot, ScriptedHuman(robot, 0, attention=0.0), 1) == robot.max_steps
+    assert wait_for_takeover(robot, ScriptedHuman(robot, 0, attention=1.0), 1) < 2 * HELP_STEPS
+
+
+def test_another_person_is_as_patient_and_as_quick_as_asked(robot: SimRobot) -> None:
+    """With the same draws: a window longer by 1.5 s is 15 steps more, half the reaction half of it."""
+    wait = wait_for_takeover(robot, ScriptedHuman(robot, 0), 1)
+    assert wait_for_takeover(robot, ScriptedHuman(robot, 0, window_s=4.5), 1) == wait + 15
+    quick = wait_for_takeover(robot, ScriptedHuman(robot, 0, delay_s=0.3), 1)
+    assert abs((wait - HELP_STEPS) - 2 * (quick - HELP_STEPS)) <= 3
+    assert quick < wait
+    same = {"window_s": 3.0, "delay_s": 0.6, "attention": 0.95}
+    assert wait_for_takeover(robot, ScriptedHuman(robot, 0, demo=False, **same), 1) == wait
 
 
 def test_a_recovery_suspends_the_clock_for_its_first_eight_steps_only(robot: SimRobot) -> None:

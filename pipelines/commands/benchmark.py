@@ -31,6 +31,8 @@ class Run:
     """a shortened schedule that shows that each method's own code runs, or fails; apart from the others"""
     full: bool = False
     """25,000 steps instead of 12,000; apart from the others"""
+    images: bool = False
+    """camera frames in place of the object tracker; apart from the others"""
     workers: int = 2
     """runs side by side, one thread each"""
 
@@ -42,21 +44,22 @@ class Run:
         from robot_io.benchmark.run import Plan
         from robot_io.benchmark.smoke import missing
         from robot_io.sim import TASKS
+        from robot_io.sim.render import open_context
 
-        if self.smoke and self.full:
-            raise UsageError("a run is smoke or full; give one of --smoke and --full")
+        name = _schedule(self)
         if self.workers < 1:
             raise UsageError(f"{self.workers} workers do nothing; give at least 1")
         unknown = set(self.tasks) - set(TASKS)
         if unknown:
             raise UsageError(f"there is no task {sorted(unknown)[0]!r}; choose among {', '.join(sorted(TASKS))}")
-        name = _schedule(smoke=self.smoke, full=self.full)
         plans = [
-            Plan(task=task, method=method, seed=seed, schedule=schedule(name, task))
+            Plan(task=task, method=method, seed=seed, schedule=schedule(name, task), images=self.images)
             for seed in self.seeds
             for task in self.tasks
             for method in self.methods
         ]
+        if self.images:
+            open_context(1).free()
         Workspace.open(root, create=True)
         failed: list[Plan] = []
 
@@ -81,6 +84,7 @@ class Table:
     """print JSON"""
     smoke: bool = False
     full: bool = False
+    images: bool = False
     write_docs: Path | None = None
     """write the record, as benchmark/*.parquet, and the page benchmark.md into this directory instead"""
 
@@ -89,7 +93,7 @@ class Table:
         from pipelines.benchmark import known_runs
         from robot_io.benchmark.summary import summary
 
-        name = _schedule(smoke=self.smoke, full=self.full)
+        name = _schedule(self)
         if self.write_docs is not None and name != "table":
             raise UsageError(f"the page is of the table's own schedule; leave out --{name}")
         runs, crashed, source = known_runs(root, name)
@@ -113,8 +117,14 @@ class Benchmark:
         return self.verb.run(root)
 
 
-def _schedule(*, smoke: bool, full: bool) -> str:
-    return "smoke" if smoke else "full" if full else "table"
+def _schedule(asked: Run | Table) -> str:
+    """The name of the schedule that a command is about."""
+    from episodes.errors import UsageError
+
+    names = [name for name in ("smoke", "full", "images") if getattr(asked, name)]
+    if len(names) > 1:
+        raise UsageError(f"a run is smoke, full or images; give one of {' and '.join(f'--{name}' for name in names)}")
+    return names[0] if names else "table"
 
 
 def _line(plan: Plan, what: RunRecord | Exception) -> str:

@@ -9,7 +9,7 @@ from episodes.record import Outcome
 from robot_io.benchmark.record import Trial
 from robot_io.collect import failure_mode
 from robot_io.loop import run_episode
-from robot_io.protocols import EpisodeEnd, Policy, RobotSpec, Step
+from robot_io.protocols import EpisodeEnd, Policy, Robot, RobotSpec, Step
 from robot_io.sim import SimRobot
 
 
@@ -34,16 +34,16 @@ class Unrecorded:
 
 
 def evaluate(
-    robot: SimRobot, policy: Policy, reset_seeds: Iterable[int], *, step: int, test: bool = False
+    robot: SimRobot, seen: Robot, policy: Policy, reset_seeds: Iterable[int], *, step: int, test: bool = False
 ) -> Iterator[Trial]:
-    """One trial for each reset seed, of the policy that `step` steps of training made."""
+    """One trial for each reset seed, of the policy that `step` steps of training made, which sees `robot` as `seen`."""
     for reset_seed in reset_seeds:
-        yield _trial(robot, policy, reset_seed, step, test)
+        yield _trial(robot, seen, policy, reset_seed, step, test)
 
 
-def _trial(robot: SimRobot, policy: Policy, reset_seed: int, step: int, test: bool) -> Trial:
+def _trial(robot: SimRobot, seen: Robot, policy: Policy, reset_seed: int, step: int, test: bool) -> Trial:
     summary = run_episode(
-        robot,
+        seen,
         policy,
         Unrecorded(),
         max_steps=robot.max_steps,

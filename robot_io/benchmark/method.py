@@ -48,7 +48,12 @@ SMOKE = Schedule(
     steps=1_000, warm_up=300, evaluate_every=500, evaluation_episodes=5, test_episodes=10, checkpoint_every=500
 )
 """a run that shows that every part of it ran, and nothing else"""
-SCHEDULES: Mapping[str, Schedule] = {"table": Schedule(), "full": Schedule(steps=25_000), "smoke": SMOKE}
+SCHEDULES: Mapping[str, Schedule] = {
+    "table": Schedule(),
+    "full": Schedule(steps=25_000),
+    "smoke": SMOKE,
+    "images": Schedule(),
+}
 SHORTER: Mapping[str, int] = {"fold_towel": 8_000}
 """steps in the table of a task whose physics is ten times slower"""
 

@@ -27,14 +27,17 @@ from robot_io.benchmark.evaluate import evaluate
 from robot_io.benchmark.farl import HilSerlFarl
 from robot_io.benchmark.hg_dagger import HgDagger
 from robot_io.benchmark.hil_serl import HilSerl
+from robot_io.benchmark.images import SeeingRobot, own_encoder, robot_with_cameras, seen_through
 from robot_io.benchmark.method import Method, Schedule, Start
 from robot_io.benchmark.noting import Noting, noted
 from robot_io.benchmark.progress import SoFar, forget_progress, load_progress, save_progress
 from robot_io.benchmark.protocol import TRACKER_M
 from robot_io.benchmark.record import CRASH, RunRecord, read_run, versions
 from robot_io.benchmark.regrasp import HilSerlRegrasp
+from robot_io.benchmark.sweep import Setting
 from robot_io.collect import collect_session, failure_mode
 from robot_io.loop import run_episode
+from robot_io.protocols import Robot
 from robot_io.recorder import SessionRecorder, plain
 from robot_io.sim import ScriptedHuman, SimRobot, make_robot
 
@@ -63,6 +66,10 @@ class Plan:
     method: str
     seed: int
     schedule: Schedule
+    images: bool = False
+    """camera frames in place of the object tracker"""
+    setting: Setting | None = None
+    """of the person; None for the table's"""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -80,7 +87,12 @@ def run(plan: Plan, root: Path, tell: Tell | None = None, *, matched: Path | Non
     done = read_run(root)
     if done is not None:
         return done
-    robot = make_robot(plan.task, cameras=(), tracker_m=TRACKER_M.get(plan.task))
+    tracker_m = TRACKER_M.get(plan.task)
+    robot = (
+        robot_with_cameras(plan.task, tracker_m)
+        if plan.images
+        else make_robot(plan.task, cameras=(), tracker_m=tracker_m)
+    )
     workspace = Workspace.open(root, create=True)
     with writer_lock(root / ".run.lock"):
         try:
@@ -105,6 +117,8 @@ class _Run:
     robot: SimRobot
     tell: Tell | None
     matched: RunRecord | None
+    seen: Robot = field(init=False)
+    """the robot as the method sees it"""
     method: Method = field(init=False)
     human: ScriptedHuman = field(init=False)
     so_far: SoFar = field(default_factory=SoFar)
@@ -114,9 +128,9 @@ class _Run:
     def whole(self) -> RunRecord:
         """Begin or go on, to the end."""
         plan, root = self.plan, self.workspace.root
-        demonstrations = self._demonstrations()
+        demonstrations, more = self._seen_by_the_method(self._demonstrations())
         start = Start(
-            spec=self.robot.spec,
+            spec=self.seen.spec,
             max_steps=self.robot.max_steps,
             demonstrations=demonstrations,
             schedule=plan.schedule,
@@ -125,12 +139,16 @@ class _Run:
             stalled=lambda: self.robot.privileged.stalled,
             matched=self.matched,
         )
-        self.method, self.human = METHODS[plan.method](start), ScriptedHuman(self.robot, plan.seed)
+        person = {plan.setting.name: plan.setting.value} if plan.setting else {}
+        self.method = METHODS[plan.method](start)
+        self.human = ScriptedHuman(self.robot, plan.seed, demo=False, **person)
         self.config = plain(
             {
                 "schedule": asdict(plan.schedule),
                 "method": self.method.config(),
                 "demonstrated_steps": sum(len(d) for d in demonstrations),
+                **more,
+                **({"person": person} if person else {}),
             }
         )
         self._take_up()
@@ -140,6 +158,15 @@ class _Run:
         record.write(root)
         forget_progress(root)
         return record
+
+    def _seen_by_the_method(self, demonstrations: list[StepData]) -> tuple[list[StepData], dict[str, Any]]:
+        """Set how it sees the robot; the demonstrations seen so, and what the record says of it."""
+        if not self.plan.images:
+            self.seen = self.robot
+            return demonstrations, {}
+        encoder, made = own_encoder(self.workspace.root, demonstrations, self.plan.seed)
+        self.seen = SeeingRobot(self.robot, encoder)
+        return [seen_through(encoder, episode) for episode in demonstrations], {"images": made}
 
     def _demonstrations(self) -> list[StepData]:
         """Those of the workspace, recorded where they are missing; in the order of their reset seeds."""
@@ -200,7 +227,7 @@ class _Run:
         reset_seed = 1_000_000 * (self.plan.seed + 1) + index
         noting, method = Noting(recorder), self.method
         summary = run_episode(
-            self.robot,
+            self.seen,
             method.policy,
             noting,
             max_steps=self.robot.max_steps,
@@ -220,7 +247,8 @@ class _Run:
 
     def _judge(self, first_seed: int, episodes: int, *, test: bool = False) -> None:
         reset_seeds = range(first_seed, first_seed + episodes)
-        for trial in evaluate(self.robot, self.method.alone(), reset_seeds, step=self.so_far.steps, test=test):
+        policy, step = self.method.alone(), self.so_far.steps
+        for trial in evaluate(self.robot, self.seen, policy, reset_seeds, step=step, test=test):
             self.so_far.trials.append(trial)
             self._tell()
 

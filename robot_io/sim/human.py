@@ -62,9 +62,20 @@ class _Driving:
 class ScriptedHuman:
     """Implements `Teleop` on a `SimRobot`; equal seeds give an equal human."""
 
-    def __init__(self, robot: SimRobot, seed: int = 0, *, demo: bool = False) -> None:
+    def __init__(
+        self,
+        robot: SimRobot,
+        seed: int = 0,
+        *,
+        demo: bool = False,
+        window_s: float = HELP_STEPS / FPS_HZ,
+        delay_s: float = DELAY_MEDIAN_S,
+        attention: float = ATTENTION,
+    ) -> None:
+        """Another patience, reaction (the median) or attention is another person: never one of the table's."""
         self._robot, self._seed, self._demo = robot, seed, demo
-        self._stall = StallWatch(HELP_STEPS, robot.task.phi_resolution)
+        self._window_steps, self._delay_s, self._attention = round(window_s * FPS_HZ), delay_s, attention
+        self._stall = StallWatch(self._window_steps, robot.task.phi_resolution)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -140,10 +151,10 @@ class ScriptedHuman:
         """Attention, then the reaction delay; a call for help cannot be missed."""
         if self._blind:
             return
-        if event != "asked" and self._random.random() > ATTENTION:
-            self._blind = HELP_STEPS
+        if event != "asked" and self._random.random() > self._attention:
+            self._blind = self._window_steps
             return
-        delay_s = DELAY_MEDIAN_S * np.exp(DELAY_LOG_SD * self._random.standard_normal())
+        delay_s = self._delay_s * np.exp(DELAY_LOG_SD * self._random.standard_normal())
         self._pending, self._wait = event, round(delay_s * FPS_HZ)
 
     def _begin(self, reason: str) -> _Driving:
