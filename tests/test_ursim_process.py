@@ -24,6 +24,9 @@ from robot_io.ur.messages import Phase
 from robot_io.ur.watch import Patience
 from robot_io.ur.worker import WorkerConfig
 from robot_io.ursim.fault_client import inject
+from robot_io.ursim.link import LinkFault
+from robot_io.ursim.server import Network
+from robot_io.ursim.services import LineService
 
 GENUINE = Path(__file__).with_name("ursim_genuine.py")
 
@@ -148,9 +151,9 @@ def test_requests_may_arrive_byte_by_byte(client: RtdeClient) -> None:
     assert client.read() == (b"V", b"\x01")
 
 
-def started(host: str, names: list[str]) -> RtdeClient:
+def started(host: str, names: list[str], hertz: float = 500.0) -> RtdeClient:
     client = RtdeClient(host)
-    client.outputs(["timestamp", *names])
+    client.outputs(["timestamp", *names], hertz)
     assert client.start()
     client.state()
     return client
@@ -159,9 +162,7 @@ def started(host: str, names: list[str]) -> RtdeClient:
 STATES = {
     "safeguard": ("safety_mode", 5),
     "emergency_stop": ("safety_mode", 7),
-    "violation": ("safety_mode", 8),
     "power_off": ("robot_mode", 3),
-    "idle": ("robot_mode", 5),
     "slider 0.25": ("target_speed_fraction", 0.25),
     "spoil actual_TCP_force 99": ("actual_TCP_force", [99.0]),
     "spoil speed_scaling 7": ("speed_scaling", 7.0),
@@ -255,7 +256,7 @@ def mended(host: str) -> None:
         dashboard.line()
         for line in ("restart safety", "unlock protective stop", "brake release"):
             dashboard.ask(line)
-        with closing(started(host, ["robot_mode", "safety_mode"])) as client:
+        with closing(started(host, ["robot_mode", "safety_mode"], 20.0)) as client:
             while client.state()["safety_mode"] == 3:
                 dashboard.ask("unlock protective stop")
             client.until(lambda state: state["robot_mode"] == 7 and state["safety_mode"] == 1)
@@ -309,11 +310,9 @@ def test_the_cell_is_seen_and_reset_beside_the_controller(host: str) -> None:
 
 
 def test_a_second_controller_on_the_same_address_is_refused(host: str) -> None:
-    command = [sys.executable, "-m", "pipelines", "ursim", "--host", host]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 6
-    assert "is another controller running there" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    second = Network(host, {30004: lambda: LineService(lambda line: b"")}, {30004: LinkFault()})
+    with pytest.raises(DeviceError, match="is another controller running there"):
+        second.listen()
 
 
 def test_a_fault_that_is_none_is_said(host: str) -> None:
