@@ -64,6 +64,23 @@ def test_a_bad_episode_is_quarantined_and_the_others_come_in(tmp_path: Path) -> 
         import_dataset(tmp_path / "lab", tmp_path / "w", strict=True)
 
 
+def test_an_import_says_how_far_it_is(tmp_path: Path) -> None:
+    shutil.copytree(SEED, tmp_path / "lab")
+    (tmp_path / "lab" / "episode_000000" / "episode.json").write_text('{"task": "x", "steps": [')
+    told: list[tuple[int, int]] = []
+    import_dataset(tmp_path / "lab", tmp_path / "w", progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_a_refused_episode_leaves_nothing_of_it_in_memory(tmp_path: Path) -> None:
+    shutil.copytree(SEED, tmp_path / "lab")
+    for picture in (tmp_path / "lab").rglob("wrist*"):
+        picture.write_bytes(picture.read_bytes()[:100])
+    refused = import_dataset(tmp_path / "lab", tmp_path / "w").quarantined
+    assert len(refused) == 2
+    assert [part for e in refused for part in (e.__traceback__, e.__cause__, e.__context__) if part is not None] == []
+
+
 def test_a_defect_that_forbids_use_is_quarantined(tmp_path: Path) -> None:
     shutil.copytree(SEED, tmp_path / "lab")
     for file in (tmp_path / "lab").rglob("episode.json"):

@@ -7,7 +7,7 @@ report says so. The same dataset imported twice adds nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -27,6 +27,9 @@ from episodes.validation import Defect, validate
 
 if TYPE_CHECKING:
     from episodes.formats.source import ImportMapping, Source
+
+Progress = Callable[[int, int], None]
+"""called with (done, total)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def import_dataset(
     fps: float | None = None,
     allow_pickle: bool = False,
     strict: bool = False,
+    progress: Progress | None = None,
 ) -> ImportReport:
     """Import the dataset at `source` into the workspace at `root`, one session per task.
 
@@ -64,7 +68,7 @@ def import_dataset(
     default the name of the dataset or environment. Without `allow_pickle` no pickle is opened, and with it in a
     process that builds plain arrays alone. With `strict` the first bad episode raises; otherwise it is quarantined.
     Raises `EpisodeFormatError` where the dataset as a whole cannot be read, `UsageError` for wrong arguments,
-    `DataRefused` for a full disk or a busy session.
+    `DataRefused` for a full disk or a busy session. `progress` is called with (episodes done, all episodes).
     """
     from episodes.formats.source import check_fps, read_mapping
 
@@ -81,7 +85,7 @@ def import_dataset(
         remedy = "if you trust who made it, --allow-pickle reads plain arrays in a process of its own"
         raise EpisodeFormatError(what, file=path.name, remedy=remedy)
     with closing(open_dataset(path, chosen, declared, check_fps(fps))) as opened, ExitStack() as locks:
-        return _Import(EpisodeStore(root), path, task, session, declared, locks, strict).run(opened)
+        return _Import(EpisodeStore(root), path, task, session, declared, locks, strict, progress).run(opened)
 
 
 @dataclass(slots=True)
@@ -95,6 +99,7 @@ class _Import:
     mapping: ImportMapping
     locks: ExitStack
     strict: bool
+    progress: Progress | None
     imported: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     quarantined: list[EpisodeFormatError] = field(default_factory=list)
@@ -106,13 +111,16 @@ class _Import:
     same_trajectory: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, source: Source) -> ImportReport:
-        for name in source.names:
+        for done, name in enumerate(source.names, 1):
             try:
                 self._take(name, source.read(name))
             except EpisodeFormatError as error:
                 if self.strict:
                     raise
-                self.quarantined.append(error)
+                error.__cause__ = error.__context__ = None  # with their tracebacks they would keep the episode's arrays
+                self.quarantined.append(error.with_traceback(None))
+            if self.progress is not None:
+                self.progress(done, len(source.names))
         warnings = [*source.warnings, *self._warnings(len(source.names))]
         return ImportReport(
             imported=tuple(self.imported),

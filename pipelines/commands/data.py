@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from episodes.errors import EpisodeFormatError, UsageError
-from pipelines.commands.show import print_fields, print_json, print_rows
+from pipelines.commands.show import count_bar, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
     from episodes.store import EpisodeStore
@@ -46,7 +46,7 @@ class Import:
         from episodes.formats import import_dataset
         from episodes.workspace import workspace_lock
 
-        with workspace_lock(root):
+        with workspace_lock(root), count_bar("import") as progress:
             report = import_dataset(
                 self.source,
                 root,
@@ -57,6 +57,7 @@ class Import:
                 fps=self.fps,
                 allow_pickle=self.allow_pickle,
                 strict=self.strict,
+                progress=progress,
             )
         for warning in report.warnings:
             print(f"warning: {warning}")
