@@ -3,8 +3,7 @@
 From the end of the warm-up on a monitor watches the policy and a recovery answers it; both are fitted anew in
 `rounds`, on the run's own demonstrations and episodes (`refit`).
 
-What a recovery did goes into the memory of the run only. Held to recoveries as to a person, a policy comes to lift off
-and try again by itself, and its episodes stay long.
+What a recovery did goes into the memory of the run only: shown to the policy as the person's too, it saved no more.
 """
 
 from __future__ import annotations
