@@ -1,4 +1,5 @@
-# Regrasp: every target does the set-up it needs. Settings: VENV (.venv), ROOT (workspace), QUICK=1, PYTHON (python3).
+# Regrasp: every target does the set-up it needs. Settings: VENV (.venv), ROOT (workspace), QUICK=1, PYTHON (python3),
+# SECONDS_EACH (600).
 
 VENV ?= .venv
 ROOT ?= $(or $(REGRASP_ROOT),workspace)
@@ -8,7 +9,8 @@ BIN := "$(VENV)/bin"
 export REGRASP_ROOT := $(ROOT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all ui app
+.PHONY: help setup demo test test-all fuzz peers ui app
+SECONDS_EACH ?= 600
 
 help: ## list the targets
 	@echo "make TARGET [VENV=.venv] [ROOT=workspace] [QUICK=1]"
@@ -25,6 +27,14 @@ test: setup ## lint, types and all tests but the slow ones
 
 test-all: setup ## the same with the slow tests: the full demo, many minutes long
 	@$(call check,-m "")
+
+fuzz: setup ## every reader against spoiled files, SECONDS_EACH (600) seconds each; what it finds goes to fuzz-findings/
+	@OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 PYTHONPATH=. $(BIN)/python tests/fuzz_readers.py --seconds $(SECONDS_EACH)
+
+peers: setup ## the speed of episodes beside LeRobot, in an environment of its own (.peers, 8 GB)
+	@test -x .peers/bin/python || $(or $(PYTHON),python3) -m venv .peers
+	@.peers/bin/python -m pip install -q -c speed/peers.txt lerobot
+	@OMP_NUM_THREADS=1 $(BIN)/python -m speed.episodes --peers .peers/bin/python
 
 ui: setup ## the asset graph in the Dagster UI, on this machine only
 	@DAGSTER_HOME="$$(realpath -m -- "$$REGRASP_ROOT")/dagster" $(BIN)/regrasp ui

@@ -118,7 +118,9 @@ def _shape_problems(episode: Episode) -> Iterator[Problem]:
         if array is None:
             continue
         shape = np.shape(array)
-        if shape[:1] != (length,):
+        if np.asarray(array).dtype.kind not in "biuf":
+            yield Problem("bad_dtype", field.name, f"{field.name} is {np.asarray(array).dtype} and not numbers")
+        elif shape[:1] != (length,):
             yield Problem("length_mismatch", field.name, f"{field.name} has shape {shape}, time_s has {length} steps")
         elif not _columns_fit(shape, field.columns):
             wanted = f"({length},)" if field.columns is None else f"({length}, {field.columns or 'A'})"
@@ -136,6 +138,8 @@ def _columns_fit(shape: tuple[int, ...], columns: int | None) -> bool:
 
 
 def _time_problems(time_s: Array) -> Iterator[Problem]:
+    if time_s.dtype.kind not in "biuf" or time_s.ndim != 1:
+        return  # told already
     if not np.isfinite(time_s).all():
         yield Problem("nan_in_time_s", "time_s", "time_s has a NaN or infinite value")
     elif (np.diff(time_s) <= 0).any():

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from models.metrics import bootstrap_interval
 
 Seconds = Callable[[], float]
-"""runs one round of a candidate and says how long a unit of its work took, s"""
+"""runs one round of a candidate and says how many CPU seconds a unit of its work took"""
 Sample = npt.NDArray[np.float64]
 
 
@@ -51,13 +51,22 @@ def compare(stage: str, n: int, candidates: Mapping[str, Seconds], *, rounds: in
 
 
 def timed(run: Callable[[], object], *, slot_s: float = 0.0) -> float:
-    """Seconds a call, over calls that fill `slot_s`: one short call after a long one would time the cold caches."""
-    start, calls, elapsed = time.perf_counter(), 0, 0.0
+    """CPU seconds a call, over calls that fill `slot_s`: one short call after a long one would time the cold caches.
+
+    Of this process and of the children it has waited for. What is measured waits for nothing but `fsync`, so on an
+    idle machine this is the time on the wall; on a busy one it does not count what the others do.
+    """
+    start, calls, elapsed = _cpu_s(), 0, 0.0
     while not calls or elapsed < slot_s:
         run()
         calls += 1
-        elapsed = time.perf_counter() - start
+        elapsed = _cpu_s() - start
     return elapsed / calls
+
+
+def _cpu_s() -> float:
+    spent = os.times()
+    return time.process_time() + spent.children_user + spent.children_system
 
 
 def _median(sample: Sample) -> float:

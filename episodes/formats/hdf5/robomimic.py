@@ -60,6 +60,8 @@ class RobomimicHdf5(RobosuiteHdf5):
         arrays |= {"proprio": data.array("obs/proprio"), "wrench": data.array("obs/wrench"), "proprio_names": ()}
         arrays.setdefault("reward", None)  # the outcome written as a reward is not one that was recorded
         ids = kept.array("action/policy_id")
+        if ids is not None and np.asarray(ids).dtype.kind != "S":
+            raise kept.refusal("the ids of the policy are no text", "action/policy_id")
         arrays |= {} if ids is None else {"policy_id": tuple(text.decode() for text in ids)}
         text = kept.array("note")
         said = "" if text is None else bytes(text).decode()
