@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from robot_io.benchmark.run import Plan
 
 Done = Callable[["Plan", "RunRecord | Exception"], None]
-RECORD = Path(__file__).resolve().parent.parent / "docs" / "benchmark"
-"""the committed record of the table"""
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+"""where the record is committed"""
 
 
 def run_directory(root: Path, schedule: str, plan: Plan) -> Path:
@@ -50,22 +50,69 @@ def waves(plans: Sequence[Plan]) -> tuple[list[Plan], list[Plan]]:
     return [p for p in plans if p.method not in MATCHED], [p for p in plans if p.method in MATCHED]
 
 
+def record_directory(docs: Path, schedule: str) -> Path:
+    """Where the record of a schedule's runs is in a directory of documents: the table's first, the others below it."""
+    return docs / "benchmark" / ("" if schedule == "table" else schedule)
+
+
 def known_runs(root: Path, schedule: str) -> tuple[list[RunRecord], list[dict[str, Any]], str]:
     """Finished runs, crashes, and whose they are: the workspace's, or where it has none the committed record's.
 
     `DataRefused` where there are none in either, or they do not compare.
     """
     from robot_io.benchmark.published import read_record
-    from robot_io.benchmark.record import RUN
     from robot_io.benchmark.table import check_alike, read_crashes, read_runs
 
-    directory = root / "benchmark" / schedule
-    recorded = schedule == "table" and RECORD.is_dir() and next(directory.glob(f"**/{RUN}"), None) is None
-    if not recorded:
+    directory, record = root / "benchmark" / schedule, record_directory(DOCS, schedule)
+    if _any_done(directory) or not recorded(record):
         return read_runs(directory), read_crashes(directory), "workspace"
-    runs, crashed = read_record(RECORD)
+    runs, crashed = read_record(record)
     check_alike(runs)
     return runs, crashed, "record"
+
+
+def sweep_plans(tasks: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Plan]]:
+    """schedule -> its runs, for the table's person and then for every other."""
+    from robot_io.benchmark.method import schedule
+    from robot_io.benchmark.run import Plan
+    from robot_io.benchmark.sweep import METHODS, SETTINGS
+
+    return {
+        setting.schedule if setting else "table": [
+            Plan(task=task, method=method, seed=seed, schedule=schedule("table", task), setting=setting)
+            for seed in seeds
+            for task in tasks
+            for method in METHODS
+        ]
+        for setting in (None, *SETTINGS)
+    }
+
+
+def known_sweep(root: Path) -> dict[str, tuple[list[RunRecord], list[dict[str, Any]]]]:
+    """schedule -> runs and crashes, of the people that were run with, here or in the committed record.
+
+    `DataRefused` where they do not compare.
+    """
+    from robot_io.benchmark.table import check_alike
+
+    places = {name: (root / "benchmark" / name, record_directory(DOCS, name)) for name in sweep_plans((), ())}
+    there = [name for name, (here, record) in places.items() if _any_done(here) or recorded(record)]
+    found = {name: known_runs(root, name)[:2] for name in there}
+    check_alike([run for runs, _ in found.values() for run in runs])
+    return found
+
+
+def _any_done(directory: Path) -> bool:
+    from robot_io.benchmark.record import RUN
+
+    return next(directory.glob(f"**/{RUN}"), None) is not None
+
+
+def recorded(directory: Path) -> bool:
+    """Whether a record of runs is there."""
+    from robot_io.benchmark.published import RUNS
+
+    return (directory / RUNS).exists()
 
 
 def _run(root: Path, schedule: str, plan: Plan) -> RunRecord:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.benchmark_beside import BEYOND, images_part, people_part
+from pipelines.markdown import bullets, few, interval, number, rates, table
 from robot_io.benchmark.protocol import CONTROLS, METHODS, PREREGISTERED
 
 if TYPE_CHECKING:
@@ -28,28 +30,41 @@ IR_RATIO, IR_RATIO_RANDOM, BASELINE_SR = 0.43, 0.75, 0.8
 """what was asked for before anything was run"""
 
 
-def write_page(directory: Path, runs: Sequence[RunRecord], crashed: Sequence[Mapping[str, Any]]) -> None:
-    """Write the page into `directory`, whole or not at all."""
+def write_page(docs: Path) -> None:
+    """Write the page of the records in `docs/benchmark` into `docs`, whole or not at all; see `recorded_page`."""
     from episodes.workspace import atomic_write
 
-    atomic_write(directory / PAGE, page(runs, crashed).encode())
+    atomic_write(docs / PAGE, recorded_page(docs).encode())
 
 
-def page(runs: Sequence[RunRecord], crashed: Sequence[Mapping[str, Any]]) -> str:
-    """The whole page; equal runs give equal text."""
+def recorded_page(docs: Path) -> str:
+    """The page of the records in `docs/benchmark`; `DataRefused` where the table's is not there."""
+    from robot_io.benchmark.published import RUNS, read_record
+
+    record = docs / "benchmark"
+    beside = {path.parent.name: read_record(path.parent) for path in sorted(record.glob(f"*/{RUNS}"))}
+    return page(*read_record(record), beside)
+
+
+def page(
+    runs: Sequence[RunRecord],
+    crashed: Sequence[Mapping[str, Any]],
+    beside: Mapping[str, tuple[Sequence[RunRecord], Sequence[Mapping[str, Any]]]] | None = None,
+) -> str:
+    """The whole page of the table's runs and of those of the schedules `beside` it; equal runs give equal text."""
     from robot_io.benchmark.summary import summary
 
-    found = summary(runs, crashed)
+    found, beside = summary(runs, crashed), beside or {}
     tasks = [{"task": row["task"], **row} for row in found["tasks"]]
     parts = [
         _HEAD,
         "## What was asked for\n",
-        _bullets(_claims(found)),
+        bullets(_claims(found)),
         "## Mean over the rigid tasks\n",
-        _rates([{"task": f"mean of {len(row['tasks'])}", **row} for row in found["mean"]]),
-        _bullets(f"`{row['method']}`: mean over {', '.join(row['tasks'])}" for row in found["mean"]),
+        rates([{"task": f"mean of {len(row['tasks'])}", **row} for row in found["mean"]]),
+        bullets(f"`{row['method']}`: mean over {', '.join(row['tasks'])}" for row in found["mean"]),
         "## Each task\n",
-        _rates(tasks),
+        rates(tasks),
         "## What a method saves\n",
         _SAVES,
         _savings(found["comparisons"]),
@@ -57,16 +72,19 @@ def page(runs: Sequence[RunRecord], crashed: Sequence[Mapping[str, Any]]) -> str
         _shares(tasks),
         "## Why the person took over, and how episodes failed\n",
         _counts(tasks),
+        *images_part(beside.get("images")),
+        *people_part(runs, beside),
         "## Runs that crashed\n",
-        _bullets(f"{c['task']} {c['method']} seed {c['seed']}: {c['error']}" for c in crashed) or "None.\n",
+        bullets(f"{c['task']} {c['method']} seed {c['seed']}: {c['error']}" for c in crashed) or "None.\n",
         "## How it was made\n",
         _made(runs),
+        BEYOND,
         "## What was tuned, and on which seeds\n",
         _tuned(runs),
         "## Limits of the person's model\n",
         _person(),
         "## Methods\n",
-        _bullets(f"`{name}`: {LABELS[name]}" for name in dict.fromkeys(row["method"] for row in tasks)),
+        bullets(f"`{name}`: {LABELS[name]}" for name in dict.fromkeys(row["method"] for row in tasks)),
     ]
     return "\n".join(parts)
 
@@ -113,27 +131,7 @@ def _claims(found: Mapping[str, Any]) -> list[str]:
 
 def _claim(told: str, row: Mapping[str, Any], name: str, sign: str, bound: float) -> str:
     met = row[name] >= bound if sign == ">=" else row[name] <= bound
-    return f"{told} {sign} {bound:g}: {_interval(row, name)}, **{'met' if met else 'not met'}**"
-
-
-def _rates(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = ("task", "method", "seeds", "SR", "n", "IR", "IR online", "n")
-    return _table(
-        head,
-        (
-            (
-                row["task"],
-                f"`{row['method']}`",
-                len(row["seeds"]),
-                _interval(row, "sr"),
-                row["trials"],
-                _interval(row, "ir"),
-                _interval(row, "ir_online"),
-                row["steps"],
-            )
-            for row in rows
-        ),
-    )
+    return f"{told} {sign} {bound:g}: {interval(row, name)}, **{'met' if met else 'not met'}**"
 
 
 def _savings(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -144,12 +142,12 @@ def _savings(rows: Sequence[Mapping[str, Any]]) -> str:
             f"`{row['method']}`",
             f"`{row['against']}`",
             len(row["tasks"]),
-            _interval(row, "ir_ratio"),
-            _interval(row, "sr_difference"),
+            interval(row, "ir_ratio"),
+            interval(row, "sr_difference"),
         )
         for row in rows
     )
-    return _table(("method", "against", "tasks", "IR ratio", "SR difference"), cells)
+    return table(("method", "against", "tasks", "IR ratio", "SR difference"), cells)
 
 
 def _shares(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -158,17 +156,17 @@ def _shares(rows: Sequence[Mapping[str, Any]]) -> str:
     more = ("human s a success", "triggers", "recoveries", "of these better")
     counts = ("triggers", "recoveries", "recoveries_better")
     cells = (
-        (row["task"], f"`{row['method']}`", *(_number(row[n]) for n in names), *(row[n] for n in counts))
+        (row["task"], f"`{row['method']}`", *(number(row[n]) for n in names), *(row[n] for n in counts))
         for row in rows
         if row["episodes"]
     )
-    return _table((*head, *more), cells)
+    return table((*head, *more), cells)
 
 
 def _counts(rows: Sequence[Mapping[str, Any]]) -> str:
     head = ("task", "method", "takeovers", "failures with the person", "failures of the last trials")
     names = ("takeovers", "training_failure_modes", "failure_modes")
-    return _table(head, ((row["task"], f"`{row['method']}`", *(_few(row[n]) for n in names)) for row in rows))
+    return table(head, ((row["task"], f"`{row['method']}`", *(few(row[n]) for n in names)) for row in rows))
 
 
 def _made(runs: Sequence[RunRecord]) -> str:
@@ -189,8 +187,8 @@ def _made(runs: Sequence[RunRecord]) -> str:
             "Every run is resumable and each may be made on another machine. Together they took "
             f"{sum(run.seconds for run in runs) / 3600:.1f} hours of one core, evaluation included. The settings of "
             "every run, and every episode and trial, stand in `docs/benchmark/`.\n",
-            _table(("what", "version"), ((name, ", ".join(found)) for name, found in versions.items())),
-            _bullets(f"{', '.join(tasks)}: {told}" for told, tasks in schedules.items()),
+            table(("what", "version"), ((name, ", ".join(found)) for name, found in versions.items())),
+            bullets(f"{', '.join(tasks)}: {told}" for told, tasks in schedules.items()),
         ]
     )
 
@@ -275,28 +273,3 @@ _PERSON = """\
 - A recovery suspends its clock for {suspended_s:g} s. That alone saves steps, whatever the recovery does: the
   control `sham` measures how many.
 """
-
-
-def _interval(row: Mapping[str, Any], name: str) -> str:
-    """`0.88 [0.81, 0.93]`."""
-    if row[name] is None:
-        return "-"
-    ends = row[f"{name}_lo"], row[f"{name}_hi"]
-    return f"{row[name]:.3f}" + ("" if None in ends else f" [{ends[0]:.3f}, {ends[1]:.3f}]")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
-
-
-def _few(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "-"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
-
-
-def _bullets(lines: Iterable[str]) -> str:
-    return "".join(f"- {line}\n" for line in lines)

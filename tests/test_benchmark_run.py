@@ -20,6 +20,7 @@ from robot_io.benchmark.method import Schedule
 from robot_io.benchmark.progress import CHECKPOINT, SoFar
 from robot_io.benchmark.record import RunRecord, read_run
 from robot_io.benchmark.run import DEMONSTRATIONS, METHODS, TRAINING, Plan, run
+from robot_io.benchmark.sweep import Setting
 from robot_io.benchmark.table import read_crashes, read_runs
 from robot_io.protocols import Step
 from robot_io.recorder import SessionRecorder
@@ -107,6 +108,7 @@ def test_the_record_says_how_it_was_made_and_is_read_back(whole: RunRecord, root
     assert read is not None
     assert same(read, whole)
     assert read.versions["mujoco"]
+    assert set(read.config) == {"schedule", "method", "demonstrated_steps"}
     assert read.config["schedule"]["steps"] == SHORT.steps
     assert read.config["method"]["updates"] == LEARNER.updates
     assert not (root / CHECKPOINT).exists()
@@ -152,6 +154,15 @@ def test_another_seed_is_another_run(whole: RunRecord, tmp_path: Path) -> None:
     other = run(plan(seed=1, schedule=Schedule(**{**fields(SHORT), "steps": 160})), tmp_path)
     assert not {row.episode_id for row in other.training} & {row.episode_id for row in whole.training}
     assert {row.reset_seed for row in other.training}.isdisjoint(row.reset_seed for row in whole.training)
+
+
+def test_another_person_takes_over_at_other_times_and_the_record_says_who(whole: RunRecord, tmp_path: Path) -> None:
+    other = run(plan(setting=Setting("window_s", 2.0), schedule=Schedule(**{**fields(SHORT), "steps": 160})), tmp_path)
+    assert other.config["person"] == {"window_s": 2.0}
+    assert "person" not in whole.config
+    taken = [next(row for row in rows if row.reasons) for rows in (other.training, whole.training)]
+    assert taken[0].episode_id != taken[1].episode_id
+    assert other.training[0].reset_seed == whole.training[0].reset_seed
 
 
 def fields(schedule: Schedule) -> dict[str, int]:

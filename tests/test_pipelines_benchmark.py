@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from conftest import REPOSITORY
 
 from models.sealed import read_sealed
 from pipelines import benchmark
-from pipelines.benchmark import run_directory, run_plans, waves
+from pipelines.benchmark import run_directory, run_plans, sweep_plans, waves
 from pipelines.cli import main
 from robot_io.benchmark.method import Schedule
 from robot_io.benchmark.record import RunRecord
 from robot_io.benchmark.run import Plan
 from robot_io.benchmark.summary import SUMMARY
+from robot_io.benchmark.sweep import SETTINGS
+from robot_io.sim import render
 
 SHORT = Schedule(steps=0, warm_up=0, demonstrations=1, evaluation_episodes=1, test_episodes=1)
 BC = Plan(task="tube_insertion", method="bc", seed=0, schedule=SHORT)
@@ -79,9 +82,10 @@ def test_the_table_is_read_from_the_runs(
     [
         (("run", "--tasks", "juggling"), "no task 'juggling'"),
         (("run", "--methods", "magic"), "no method 'magic'"),
-        (("run", "--smoke", "--full"), "one of --smoke and --full"),
-        (("run", "--full", "--images"), "one of --full and --images"),
+        (("run", "--smoke", "--full"), "apart: --smoke and --full"),
+        (("run", "--full", "--images"), "apart: --full and --images"),
         (("run", "--workers", "0"), "at least 1"),
+        (("sweep", "--tasks", "juggling"), "no task 'juggling'"),
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_runs(
@@ -90,6 +94,30 @@ def test_what_cannot_run_is_refused_before_anything_runs(
     assert run(tmp_path, *arguments) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_opengl_image_mode_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(render, "LIBRARIES", {"egl": "libNoEGL.so.1", "osmesa": "libNoOSMesa.so.8"})
+    assert run(tmp_path, "run", "--images") == 2
+    assert "apt-get install" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_makes_the_tables_runs_and_those_of_six_other_people() -> None:
+    people = sweep_plans(("ram_insertion",), (0, 1))
+    assert list(people) == ["table", *(setting.schedule for setting in SETTINGS)]
+    assert {plan.setting for plan in people["table"]} == {None}
+    assert people["table"] == [
+        Plan(task="ram_insertion", method=method, seed=seed, schedule=Schedule())
+        for seed in (0, 1)
+        for method in ("hil_serl", "hil_serl_regrasp")
+    ]
+    for setting in SETTINGS:
+        told = [replace(plan, setting=None) for plan in people[setting.schedule]]
+        assert told == people["table"]
+        assert {plan.setting for plan in people[setting.schedule]} == {setting}
 
 
 def test_a_control_runs_after_what_it_is_matched_to() -> None:
@@ -106,7 +134,7 @@ def test_the_table_is_left_beside_the_runs_for_the_app(done: tuple[Path, dict[Pl
 def test_without_a_run_or_a_record_there_is_no_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(benchmark, "RECORD", tmp_path / "nowhere")
+    monkeypatch.setattr(benchmark, "DOCS", tmp_path / "nowhere")
     assert run(tmp_path, "table") == 3
     assert "regrasp benchmark run" in capsys.readouterr().err
 

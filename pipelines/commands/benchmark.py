@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,21 +38,13 @@ class Run:
     """runs side by side, one thread each"""
 
     def run(self, root: Path) -> int:
-        from episodes.errors import UsageError
-        from episodes.workspace import Workspace
-        from pipelines.benchmark import run_plans
         from robot_io.benchmark.method import schedule
         from robot_io.benchmark.run import Plan
         from robot_io.benchmark.smoke import missing
-        from robot_io.sim import TASKS
         from robot_io.sim.render import open_context
 
         name = _schedule(self)
-        if self.workers < 1:
-            raise UsageError(f"{self.workers} workers do nothing; give at least 1")
-        unknown = set(self.tasks) - set(TASKS)
-        if unknown:
-            raise UsageError(f"there is no task {sorted(unknown)[0]!r}; choose among {', '.join(sorted(TASKS))}")
+        _check(self.tasks, self.workers)
         plans = [
             Plan(task=task, method=method, seed=seed, schedule=schedule(name, task), images=self.images)
             for seed in self.seeds
@@ -60,19 +53,8 @@ class Run:
         ]
         if self.images:
             open_context(1).free()
-        Workspace.open(root, create=True)
-        failed: list[Plan] = []
-
-        def done(plan: Plan, what: RunRecord | Exception) -> None:
-            print(_line(plan, what), flush=True)
-            lacks = missing(what) if self.smoke and not isinstance(what, Exception) else ""
-            if lacks:
-                print(lacks)
-            if lacks or isinstance(what, Exception):
-                failed.append(plan)
-
-        run_plans(root, name, plans, workers=self.workers, done=done)
-        print(f"{len(plans) - len(failed)} of {len(plans)} runs are done; next: regrasp benchmark table")
+        failed = _run_all(root, name, plans, self.workers, lacks=missing if self.smoke else None)
+        print(f"{len(plans) - failed} of {len(plans)} runs are done; next: regrasp benchmark table")
         return 1 if failed else 0
 
 
@@ -85,6 +67,8 @@ class Table:
     smoke: bool = False
     full: bool = False
     images: bool = False
+    sweep: bool = False
+    """what hil_serl_regrasp saves with each person"""
     write_docs: Path | None = None
     """write the record, as benchmark/*.parquet, and the page benchmark.md into this directory instead"""
 
@@ -94,11 +78,13 @@ class Table:
         from robot_io.benchmark.summary import summary
 
         name = _schedule(self)
-        if self.write_docs is not None and name != "table":
-            raise UsageError(f"the page is of the table's own schedule; leave out --{name}")
+        if self.write_docs is not None and name in ("smoke", "full"):
+            raise UsageError(f"nothing is published of --{name}; leave it out")
+        if self.sweep:
+            return self._sweep(root)
         runs, crashed, source = known_runs(root, name)
         if self.write_docs is not None:
-            return _write_docs(self.write_docs, runs, crashed)
+            return _write_docs(self.write_docs, {name: (runs, crashed)})
         found = summary(runs, crashed)
         if self.json:
             print_json(found | {"source": source})
@@ -106,24 +92,102 @@ class Table:
             _print(found, source)
         return 0
 
+    def _sweep(self, root: Path) -> int:
+        from pipelines.benchmark import known_sweep
+        from robot_io.benchmark.sweep import sweep_table
+
+        known = known_sweep(root)
+        if self.write_docs is not None:  # the table's person is in the table's record
+            return _write_docs(self.write_docs, {name: told for name, told in known.items() if name != "table"})
+        rows = sweep_table({name: runs for name, (runs, _) in known.items()})
+        if self.json:
+            print_json(rows)
+        else:
+            print_rows([_person(row) for row in rows], empty="nobody watched both methods on a task yet")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Run hil_serl and hil_serl_regrasp with other people: patience, reaction and attention vary one at a time.
+
+    The table's own person comes first: those runs are the table's. What is done already stays; what was killed goes on
+    where it was.
+    """
+
+    tasks: tuple[str, ...] = TABLE_TASKS
+    seeds: tuple[int, ...] = (0, 1, 2)
+    workers: int = 2
+    """runs side by side, one thread each"""
+
+    def run(self, root: Path) -> int:
+        from pipelines.benchmark import sweep_plans
+
+        _check(self.tasks, self.workers)
+        people = sweep_plans(self.tasks, self.seeds)
+        failed = 0
+        for name, plans in people.items():
+            print(f"{name}:", flush=True)
+            failed += _run_all(root, name, plans, self.workers)
+        print(f"{sum(map(len, people.values())) - failed} runs are done; next: regrasp benchmark table --sweep")
+        return 1 if failed else 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """Methods that learn in simulation, with the same human."""
 
-    verb: Annotated[Run, subcommand("run")] | Annotated[Table, subcommand("table")]
+    verb: (
+        Annotated[Run, subcommand("run")]
+        | Annotated[Sweep, subcommand("sweep")]
+        | Annotated[Table, subcommand("table")]
+    )
 
     def run(self, root: Path) -> int:
         return self.verb.run(root)
+
+
+def _check(tasks: Sequence[str], workers: int) -> None:
+    """`UsageError` for what no run can be."""
+    from episodes.errors import UsageError
+    from robot_io.sim import TASKS
+
+    if workers < 1:
+        raise UsageError(f"{workers} workers do nothing; give at least 1")
+    unknown = set(tasks) - set(TASKS)
+    if unknown:
+        raise UsageError(f"there is no task {sorted(unknown)[0]!r}; choose among {', '.join(sorted(TASKS))}")
+
+
+def _run_all(
+    root: Path, name: str, plans: Sequence[Plan], workers: int, lacks: Callable[[RunRecord], str] | None = None
+) -> int:
+    """Do and tell every run of a schedule; how many failed, or lack something by the sentence of `lacks`."""
+    from episodes.workspace import Workspace
+    from pipelines.benchmark import run_plans
+
+    Workspace.open(root, create=True)
+    failed: list[Plan] = []
+
+    def done(plan: Plan, what: RunRecord | Exception) -> None:
+        print(_line(plan, what), flush=True)
+        lacking = lacks(what) if lacks and not isinstance(what, Exception) else ""
+        if lacking:
+            print(lacking)
+        if lacking or isinstance(what, Exception):
+            failed.append(plan)
+
+    run_plans(root, name, plans, workers=workers, done=done)
+    return len(failed)
 
 
 def _schedule(asked: Run | Table) -> str:
     """The name of the schedule that a command is about."""
     from episodes.errors import UsageError
 
-    names = [name for name in ("smoke", "full", "images") if getattr(asked, name)]
+    names = [name for name in ("smoke", "full", "images", "sweep") if getattr(asked, name, False)]
     if len(names) > 1:
-        raise UsageError(f"a run is smoke, full or images; give one of {' and '.join(f'--{name}' for name in names)}")
+        raise UsageError(f"these stand apart: {' and '.join(f'--{name}' for name in names)}; give one of them")
     return names[0] if names else "table"
 
 
@@ -139,13 +203,20 @@ def _line(plan: Plan, what: RunRecord | Exception) -> str:
     return f"{name}: {sum(last)} of {len(last)} alone{share}, {what.seconds:.0f} s"
 
 
-def _write_docs(directory: Path, runs: list[RunRecord], crashed: list[dict[str, Any]]) -> int:
+def _write_docs(docs: Path, told: Mapping[str, tuple[list[RunRecord], list[dict[str, Any]]]]) -> int:
+    """The record of each schedule, and the page where the table's record is there."""
+    from pipelines.benchmark import record_directory, recorded
     from pipelines.benchmark_page import PAGE, write_page
     from robot_io.benchmark.published import write_record
 
-    write_record(directory / "benchmark", runs, crashed)
-    write_page(directory, runs, crashed)
-    print(f"{len(runs)} runs are in {directory / 'benchmark'} and on {directory / PAGE}")
+    for name, (runs, crashed) in told.items():
+        write_record(record_directory(docs, name), runs, crashed)
+    count = sum(len(runs) for runs, _ in told.values())
+    if recorded(record_directory(docs, "table")):
+        write_page(docs)
+        print(f"{count} runs are in {docs / 'benchmark'} and on {docs / PAGE}")
+    else:
+        print(f"{count} runs are in {docs / 'benchmark'}; the page comes with the table's: leave out the schedule")
     return 0
 
 
@@ -169,3 +240,13 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """The columns for people, rounded."""
     numbers = {name: "-" if row.get(name) is None else f"{row[name]:.3g}" for name in SHOWN}
     return {"task": row["task"], "method": row["method"], "seeds": len(row["seeds"]), **numbers}
+
+
+def _person(row: dict[str, Any]) -> dict[str, Any]:
+    """What a person's row shows, rounded."""
+    from pipelines.benchmark_beside import person
+    from pipelines.markdown import interval
+
+    rates = {name: f"{row[name]:.3f}" for name in row if name.startswith(("ir_hil", "sr_hil"))}
+    told = {name: interval(row, name) for name in ("ir_ratio", "sr_difference")}
+    return {"person": person(row), "task": row["task"], "seeds": len(row["seeds"]), **rates, **told}
