@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -342,6 +343,18 @@ def test_robomimic_has_its_own_layout(tmp_path: Path) -> None:
             assert demo["rewards"][()].tolist() == [0, 0, 0, 0, 0, float(derivation == "outcome")]
             assert set(demo["obs"]) == {"proprio", "robot0_eef_pos", "robot0_eef_quat", "wrench", "wrist_image"}
             assert demo["obs/wrist_image"].shape == (6, 16, 24, 3)
+
+
+@pytest.mark.parametrize("key", ["time_s", "action/policy_id", "action/human"])
+def test_a_robomimic_file_of_ours_that_was_spoiled_is_refused(tmp_path: Path, key: str) -> None:
+    store = stored(tmp_path / "a", sample_episode())
+    export_dataset(store, tmp_path / "out.hdf5", [Leaving(episode_id=store.ids()[0])], format="robomimic")
+    with h5py.File(tmp_path / "out.hdf5", "r+") as file:
+        own = file["data/demo_0/regrasp"]
+        del own[key]
+        own[key] = np.arange(6) if key == "action/policy_id" else np.array([b"a"] * 6)
+    (refused,) = import_dataset(tmp_path / "out.hdf5", tmp_path / "b").quarantined
+    assert "numbers" in str(refused) or "no text" in str(refused)
 
 
 def test_a_foreign_robomimic_file_invents_nothing(tmp_path: Path) -> None:

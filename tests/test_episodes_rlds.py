@@ -253,6 +253,23 @@ def test_a_broken_features_file_is_refused(tmp_path: Path, text: str) -> None:
         import_dataset(source, tmp_path / "w")
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("features.json", {"featuresDict": {"features": 1.5}}),
+        ("features.json", {"featuresDict": {"features": {"a": {"tensor": {"shape": {"dimensions": [1e400]}}}}}}),
+        ("dataset_info.json", {"splits": ["train"]}),
+        ("dataset_info.json", {"splits": [{"name": "train", "shardLengths": [[]]}]}),
+        ("dataset_info.json", {"name": {}}),
+    ],
+)
+def test_descriptions_of_another_make_are_refused(tmp_path: Path, file: str, content: Any) -> None:
+    source = write_rlds(tmp_path / "source", [episode_values()])
+    (source / file).write_text(json.dumps(content))
+    with pytest.raises(EpisodeFormatError, match=file):
+        import_dataset(source, tmp_path / "w")
+
+
 def test_text_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
     report, _ = imported(tmp_path, episode_values() | {"steps/language_instruction": [b"a\xff"] * 4})
     assert "not UTF-8" in str(report.quarantined[0])

@@ -51,9 +51,18 @@ def refusal(source: Path, root: Path, **mapping: Any) -> str:
 
 
 def test_where_two_places_fit_the_import_is_refused_until_one_is_named(tmp_path: Path) -> None:
-    both = f"wrench can be {TAG}:endpoint_state.wrench or {TAG}:wrench_stamped.wrench"
-    assert both in refusal(BAG, tmp_path)
-    assert "speaks of 1 joints in one message and of 17 in another" in refusal(BAG, tmp_path, fields=FORCE)
+    says = refusal(BAG, tmp_path)
+    assert "wrench can be in 2 places" in says
+    lines = says.partition("(--mapping): ")[2].split(" or ")
+    assert lines == [f'fields.wrench = "{TAG}:{place}.wrench"' for place in ("endpoint_state", "wrench_stamped")]
+    written = tmp_path / "mapping.toml"
+    written.write_text(lines[1])
+    (refused,) = import_dataset(BAG, tmp_path, mapping=written).quarantined
+    assert "speaks of 1 joints in one message and of 17 in another" in str(refused)
+    joints = refused.remedy.partition(", of ")[2]
+    written.write_text(f"{lines[1]}\n{joints}")
+    (episode,) = import_dataset(BAG, tmp_path, mapping=written).imported
+    assert len(EpisodeStore(tmp_path).read(episode).proprio_names) == 18
 
 
 def test_a_real_bag_comes_in_by_its_own_message_definitions(tmp_path: Path) -> None:
@@ -262,6 +271,14 @@ def test_a_damaged_bag_is_read_or_refused_and_never_worse(
     bag.write_bytes(POSES[:at] if cut else POSES[:at] + bytes([POSES[at] ^ 0xFF]) + POSES[at + 1 :])
     with suppress(DataRefused), ros1_bag.opened(bag) as opened:
         assert len(list(opened.messages(set(opened.counts)))) <= 3
+
+
+def test_a_record_that_claims_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def claims(reader: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("rosbags.rosbag1.Reader.open", claims)
+    assert "MemoryError; mend it with" in refusal(BAG, tmp_path)
 
 
 def test_a_chunk_that_unfolds_to_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -364,6 +364,8 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_written(tmp_path: P
         {"proprio": np.zeros((5, 8), np.float32)},
         {"ee_pose": np.zeros((6, 6))},
         {"executed_action": np.zeros((6, 0), np.float32)},
+        {"executed_action": np.full((6, 7), "left")},
+        {"time_s": np.array(list("012345"))},
         {"action_source": np.full(6, 7, np.uint8)},
         {"policy_id": ("a",)},
         {"robot_stream": {"t": np.array(["x"])}},

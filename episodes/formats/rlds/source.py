@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cached_property
-from hashlib import file_digest
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydantic
 
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
-from episodes.formats.mapping import FieldMapping
-from episodes.formats.rlds.record import INSTRUCTIONS, Record, leaves_of
+from episodes.formats.mapping import FieldMapping, line_of
+from episodes.formats.rlds.record import INSTRUCTIONS, Leaf, Record, leaves_of
 from episodes.formats.rlds.tfrecord import Index, index, parse_example, read_record
 from episodes.formats.source import (
     Clock,
@@ -28,10 +28,13 @@ from episodes.formats.source import (
     camera_info,
     camera_names,
     collection_of,
+    first_error,
     inside,
     pack_foreign,
-    placed,
+    placing,
+    sha256_of,
     starts_with,
+    tell_once,
 )
 from episodes.record import Episode
 from episodes.slug import slugify
@@ -55,8 +58,8 @@ class Rlds:
     def __init__(self, path: Path, mapping: ImportMapping, fps: float | None) -> None:
         self.root, self._mapping = _home(path), mapping
         self._clock = Clock.choose(fps, None, USUAL_FPS)
-        self._leaves = dict(leaves_of(_json(self.root, "features.json")))
-        self._info = _json(self.root, "dataset_info.json") if (self.root / "dataset_info.json").exists() else {}
+        self._leaves = _leaves(self.root)
+        self._info = _info(self.root)
         files = _files(path)
         if not files:
             raise EpisodeFormatError("there are no TFRecord files in it", file=path.name, remedy=_COPY)
@@ -67,7 +70,7 @@ class Rlds:
         if path.is_dir():
             self._enter_missing({file.name for file in files})
         self.names = sorted([*self._spans, *self._damaged])
-        self._digest = ("", "")
+        self._sha256 = lru_cache(maxsize=1)(sha256_of)
         self.warnings = [] if "time" in mapping.fields else self._clock.warning(fps)
         self.warnings += _absent_splits(self._info, self.names) if path.is_dir() else []
 
@@ -79,14 +82,9 @@ class Rlds:
         file = name.partition("#")[0]
         if name in self._damaged:
             raise self._damaged[name]
-        try:
+        with placing(file, name):
             example = parse_example(read_record(inside(self.root, file, episode=name, key=""), self._spans[name][1]))
-            record = Record(self._leaves, example)
-            return self._episode(name, record)
-        except EpisodeFormatError:
-            raise
-        except DataRefused as error:
-            raise placed(error, file=file, episode=name) from error
+            return self._episode(name, Record(self._leaves, example))
 
     def _enter(self, file: str) -> None:
         """The records of a shard, and one more name for what is wrong with the rest of it."""
@@ -131,7 +129,7 @@ class Rlds:
         )
         images = {cameras[key]: pack_foreign(record.texts(key), file=file, episode=name, key=key) for key in cameras}
         instruction, notes = record.instruction(said.get("instruction"))
-        self._note([*guesses, actors.warning, *notes, *self._lost(record, asked)])
+        tell_once(self.warnings, [*guesses, actors.warning, *notes, *self._lost(record, asked)])
         return Episode(
             task=self._task,
             instruction=instruction,
@@ -146,7 +144,7 @@ class Rlds:
             terminal=bool(np.any(record.flags.get("is_terminal", [0]))),
             source_format="rlds",
             source_uri=f"{self.root.resolve().name}/{name}",
-            source_sha256=self._sha256(file),
+            source_sha256=self._sha256(self.root / file),
             collected_by=record.provenance,
             images=images,
             cameras=camera_info(images),
@@ -160,28 +158,20 @@ class Rlds:
         actions = [key for key in record.of_kind("number") if key == "action" or key.startswith("action/")]
         found: dict[str, list[str]] = {"proprio": state, "executed_action": actions, "reward": ["reward"]}
         if len(actions) > 1 and "executed_action" not in self._mapping.fields:
-            what = f"the action is in {len(actions)} parts ({', '.join(actions)}) and their order is not known"
-            raise DataRefused(f"{what}; say it with fields.executed_action in the mapping")
+            what = f"the action is in {len(actions)} parts and their order is not known"
+            remedy = f"say it in a mapping file (--mapping), such as {line_of('executed_action', actions)}"
+            raise DataRefused(f"{what}; {remedy}")
         there = {name: keys for name, keys in found.items() if keys and all(record.has(key) for key in keys)}
         return {name: FieldMapping.model_validate({"from": keys}) for name, keys in there.items()}
 
     @cached_property
     def _task(self) -> str:
-        return slugify(str(self._info.get("name") or self.root.resolve().name))
+        return slugify(str(self._info.name or self.root.resolve().name))
 
     def _lost(self, record: Record, asked: dict[Any, FieldMapping]) -> list[str]:
         used = {key for field in asked.values() for key in field.source} | set(record.of_kind("image"))
         lost = sorted(key for key in record.steps if key not in used and not _is_bookkeeping(key))
         return [f"not kept: {', '.join(lost)} of the steps"] if lost else []
-
-    def _note(self, notes: list[str]) -> None:
-        self.warnings += [note for note in dict.fromkeys(notes) if note and note not in self.warnings]
-
-    def _sha256(self, file: str) -> str:
-        if self._digest[0] != file:
-            with (self.root / file).open("rb") as opened:
-                self._digest = (file, file_digest(opened, "sha256").hexdigest())
-        return self._digest[1]
 
 
 def _is_bookkeeping(key: str) -> bool:
@@ -202,19 +192,49 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in _home(path).iterdir() if ".tfrecord" in file.name and file.is_file())
 
 
-def _declared_records(info: dict[str, Any], file: str) -> int | None:
+class _Split(pydantic.BaseModel):
+    name: str = ""
+    shardLengths: list[int] = []
+
+
+class _Info(pydantic.BaseModel):
+    """What of `dataset_info.json` counts here."""
+
+    name: str = ""
+    splits: list[_Split] = []
+
+
+def _info(root: Path) -> _Info:
+    if not (root / "dataset_info.json").exists():
+        return _Info()
+    try:
+        return _Info.model_validate(_json(root, "dataset_info.json"))
+    except pydantic.ValidationError as error:
+        key, message = first_error(error)
+        file = f"{root.name}/dataset_info.json"
+        raise EpisodeFormatError(message, file=file, key=key, remedy=_COPY) from error
+
+
+def _leaves(root: Path) -> dict[str, Leaf]:
+    try:
+        return dict(leaves_of(_json(root, "features.json")))
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:  # an object where a list should be, ...
+        what = f"these are no features of TensorFlow Datasets: {error}"
+        raise EpisodeFormatError(what, file=f"{root.name}/features.json", remedy=_COPY) from error
+
+
+def _declared_records(info: _Info, file: str) -> int | None:
     """How many records `dataset_info.json` promises for a shard."""
     found = _SHARD.fullmatch(file)
-    for split in info.get("splits", []) if found else []:
-        if found and split.get("name") == found["split"]:
-            lengths = split.get("shardLengths", [])
-            return int(lengths[int(found["shard"])]) if int(found["shard"]) < len(lengths) else None
+    for split in info.splits if found else []:
+        if found and split.name == found["split"]:
+            return split.shardLengths[shard] if (shard := int(found["shard"])) < len(split.shardLengths) else None
     return None
 
 
-def _absent_splits(info: dict[str, Any], names: list[str]) -> list[str]:
+def _absent_splits(info: _Info, names: list[str]) -> list[str]:
     there = {found["split"] for name in names if (found := _SHARD.fullmatch(name.partition("#")[0]))}
-    absent = sorted({str(split.get("name")) for split in info.get("splits", [])} - there)
+    absent = sorted({split.name for split in info.splits} - there)
     return [f"not there: split {', '.join(absent)} of dataset_info.json"] if absent and there else []
 
 

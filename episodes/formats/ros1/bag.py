@@ -25,6 +25,7 @@ _DAMAGE = (
     RuntimeError,
     AssertionError,
     OverflowError,
+    MemoryError,
     struct.error,
 )
 """beside its own errors"""
