@@ -1,4 +1,4 @@
-"""Recording runs on the simulated robot: one call, one session.
+"""Recording runs on a robot that a simulator judges: one call, one session.
 
 The simulator's own knowledge (potential, stall, how it failed) goes beside the episodes, into
 `derived/privileged/<session>/<episode_id>.parquet`, for scoring only; no model reads it. A call that was interrupted
@@ -11,25 +11,35 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
 from episodes.record import Array, Collection, Outcome
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace, atomic_write
+from robot_io.clock import Clock
 from robot_io.control import RecoveryLimits
 from robot_io.loop import EpisodeSummary, Live, run_episode
-from robot_io.protocols import Monitor, Observation, Policy, Recovery, RobotSpec, Teleop
+from robot_io.protocols import Monitor, Observation, Policy, Recovery, Robot, RobotSpec, Teleop
 from robot_io.recorder import SessionRecorder
-from robot_io.sim import SimRobot
+from robot_io.sim import Privileged
+
+
+class JudgedRobot(Robot, Protocol):
+    """A robot in a simulated world: in this process, or behind a controller."""
+
+    @property
+    def max_steps(self) -> int: ...
+    @property
+    def privileged(self) -> Privileged: ...
 
 
 @dataclass(slots=True)
 class WatchedRobot:
-    """A simulated robot whose privileged state is noted at every step, before the step is sent."""
+    """A robot whose privileged state is noted at every step, before the step is sent."""
 
-    robot: SimRobot
+    robot: JudgedRobot
     rows: list[tuple[float, bool, bool]] = field(default_factory=list)
 
     @property
@@ -80,7 +90,7 @@ def read_failures(workspace: Workspace, session: str) -> dict[str, str]:
     return {file["episode_id"][0]: file["failure"][0] for file in notes if "failure" in file.columns and len(file)}
 
 
-def failure_mode(robot: SimRobot, summary: EpisodeSummary) -> str:
+def failure_mode(robot: JudgedRobot, summary: EpisodeSummary) -> str:
     """What went wrong in the episode that just ended on `robot`; empty for a success."""
     if summary.success is Outcome.SUCCESS:
         return ""
@@ -96,7 +106,7 @@ def recorded_seeds(store: EpisodeStore, session: str) -> set[int]:
 def collect_session(
     workspace: Workspace,
     session: str,
-    robot: SimRobot,
+    robot: JudgedRobot,
     seeds: Sequence[int],
     *,
     collection: Collection,
@@ -109,6 +119,7 @@ def collect_session(
     live: Live | None = None,
     on_episode: Callable[[EpisodeSummary], None] | None = None,
     attended: bool = True,
+    clock: Clock | None = None,
 ) -> list[EpisodeSummary]:
     """Record one episode for each seed that the session lacks and return their summaries in order.
 
@@ -131,6 +142,7 @@ def collect_session(
                 recovery=recovery,
                 recovery_limits=recovery_limits,
                 live=live,
+                clock=clock,
                 seed=seed,
                 timeout_outcome=Outcome.FAILURE,
             )

@@ -75,9 +75,9 @@ class Rig:
         self.now_s = 100.0
         self.loop.start(self.now_s)
 
-    def command(self, order: Order, target: np.ndarray | None = None) -> None:
+    def command(self, order: Order, target: np.ndarray | None = None, over_s: float = 0.0) -> None:
         target = empty_target() if target is None else target
-        self.commands.write(to_row(Command(sent_s=self.now_s, order=order, target=target)))
+        self.commands.write(to_row(Command(sent_s=self.now_s, order=order, over_s=over_s, target=target)))
 
     def cycles(self, count: int) -> tuple[Exit, str] | None:
         for _ in range(count):
@@ -123,6 +123,21 @@ def test_the_tool_goes_to_its_target_and_hardly_past_it(rig: Rig) -> None:
     rows = rig.states.since(0)
     heights = np.array([from_row(ArmState, row).commanded[2] for row in rows])
     assert heights.max() <= target[2] + 0.01 * 0.03
+
+
+def test_a_step_is_pulled_evenly_over_its_time(rig: Rig) -> None:
+    way = np.array([0.015, 0.0, 0.0, 0.0, 0.0, 0.0])
+    rig.command(Order.FOLLOW, start_pose() + way, over_s=0.1)
+    assert rig.cycles(6) is None
+    soon = rig.state.commanded[0] - start_pose()[0]
+    assert rig.cycles(100) is None
+    jumped = Rig()
+    jumped.command(Order.FOLLOW, start_pose() + way)
+    jumped.cycles(6)
+    assert soon < 0.6 * (jumped.state.commanded[0] - start_pose()[0])
+    for ring in (jumped.commands, jumped.states):
+        ring.close(unlink=True)
+    assert rig.state.phase is Phase.STALE
 
 
 def test_without_a_command_the_arm_stands(rig: Rig) -> None:
@@ -231,7 +246,7 @@ def test_messages_come_back_from_their_rows() -> None:
     back = from_row(Command, to_row(command))
     assert (back.sent_s, back.order) == (1.5, Order.FOLLOW)
     assert np.array_equal(back.target, command.target)
-    assert columns(Command) == len(to_row(command)) == 8
+    assert columns(Command) == len(to_row(command)) == 9
 
 
 @given(st.integers(1, 7), st.integers(0, 25), st.integers(0, 25))

@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from episodes.record import ActionSource, Array
 from robot_io.protocols import HumanInput, Observation
 from robot_io.sim.arm import FPS_HZ
-from robot_io.sim.robot import SimRobot
+from robot_io.sim.robot import Privileged
 from robot_io.sim.stall import HELP_STEPS, StallWatch
 
 FORCE_LIMIT_N = 60.0
@@ -47,6 +48,34 @@ MIN_STEPS = 8
 MAX_STEPS = 60
 
 
+class Scene(Protocol):
+    """What a person sees of a task; each question is about the arm it is given."""
+
+    @property
+    def phi_resolution(self) -> float: ...
+    def carried(self, arm: Any) -> bool: ...
+    def lying(self, arm: Any) -> bool: ...
+    def near_contact(self, arm: Any) -> bool: ...
+    def expert(self, arm: Any) -> Array: ...
+
+
+class Reaching(Protocol):
+    """What a person sees of an arm."""
+
+    def at_wall(self) -> bool: ...
+
+
+class Watched(Protocol):
+    """A robot that the person can watch: the simulated one, or its twin behind a controller."""
+
+    @property
+    def task(self) -> Scene: ...
+    @property
+    def arm(self) -> Reaching: ...
+    @property
+    def privileged(self) -> Privileged: ...
+
+
 @dataclass(slots=True)
 class _Driving:
     """One takeover while it lasts."""
@@ -60,11 +89,11 @@ class _Driving:
 
 
 class ScriptedHuman:
-    """Implements `Teleop` on a `SimRobot`; equal seeds give an equal human."""
+    """Implements `Teleop` on a robot it can watch; equal seeds give an equal human."""
 
     def __init__(
         self,
-        robot: SimRobot,
+        robot: Watched,
         seed: int = 0,
         *,
         demo: bool = False,

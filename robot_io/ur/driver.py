@@ -62,11 +62,11 @@ class UrArm:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def follow(self, target: Array) -> None:
-        """Pull the tool to a tool pose (6,); give it anew at least every `Patience.command_s`."""
+    def follow(self, target: Array, over_s: float = 0.0) -> None:
+        """Pull the tool to a tool pose (6,), evenly over a time; give it anew at least every `Patience.command_s`."""
         if np.shape(target) != (6,) or not np.isfinite(target).all():
             raise DeviceError(f"the arm got the target {target}; give six finite numbers")
-        self._order(Order.FOLLOW, np.asarray(target, float))
+        self._order(Order.FOLLOW, np.asarray(target, float), over_s)
 
     def hold(self) -> None:
         """Stand where the tool is; also this is to be given anew."""
@@ -102,9 +102,9 @@ class UrArm:
             self._commands.close(unlink=True)
             self._states.close(unlink=True)
 
-    def _order(self, order: Order, target: Array) -> None:
+    def _order(self, order: Order, target: Array, over_s: float = 0.0) -> None:
         self._must_live()
-        self._commands.write(to_row(Command(sent_s=time.monotonic(), order=order, target=target)))
+        self._commands.write(to_row(Command(sent_s=time.monotonic(), order=order, over_s=over_s, target=target)))
 
     def _wait_until_ready(self) -> None:
         if not self._told.poll(START_S):

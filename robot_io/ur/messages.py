@@ -43,6 +43,8 @@ class Command:
 
     sent_s: float
     order: Order = Order.HOLD
+    over_s: float = 0.0
+    """from when it was sent, the time in which the tool is pulled there evenly"""
     target: Array
     """(6,) tool pose"""
 

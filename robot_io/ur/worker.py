@@ -37,6 +37,19 @@ class WorkerConfig:
     patience: Patience = field(default_factory=Patience)
 
 
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """The way to one command's target: when it was sent, and what was held then."""
+
+    sent_s: float
+    start: Array
+
+    def towards(self, command: Command, now_s: float) -> Array:
+        """(6,) where on the way the tool is to be pulled by now."""
+        share = 1.0 if command.over_s <= 0.0 else min(max((now_s - command.sent_s) / command.over_s, 0.0), 1.0)
+        return np.asarray(self.start + share * (command.target - self.start))
+
+
 class ServoLoop:
     """One cycle after another on any `Link`; `cycle` returns why to leave, or None."""
 
@@ -53,6 +66,7 @@ class ServoLoop:
         self._joints = reading.q
         pose = frames.tool_pose(kinematics.flange(reading.q) @ self._tool)
         self._virtual, self._held = Admittance(pose), pose
+        self._leg = Leg(now_s, pose)
         self._started_s = now_s
         self._watch.start(now_s)
 
@@ -65,7 +79,8 @@ class ServoLoop:
         if why is None and command is not None and command.order is Order.LEAVE:
             why = Exit.DONE, "asked to leave"
         if why is None:
-            why = self._move(reading, command, holds=self._watch.holds(now_s=now_s, commanded_s=commanded_s))
+            holds = self._watch.holds(now_s=now_s, commanded_s=commanded_s)
+            why = self._move(reading, command, now_s, holds=holds)
         self._states.write(to_row(self._state(reading, now_s, late_s)))
         return why
 
@@ -73,11 +88,13 @@ class ServoLoop:
         row = self._commands.last()
         return None if row is None else from_row(Command, row)
 
-    def _move(self, reading: Reading, command: Command | None, *, holds: bool) -> tuple[Exit, str] | None:
+    def _move(self, reading: Reading, command: Command | None, now_s: float, *, holds: bool) -> tuple[Exit, str] | None:
         follows = command is not None and command.order is Order.FOLLOW and np.isfinite(command.target).all()
         if follows and not holds:
             assert command is not None
-            self._held, self._phase = command.target, Phase.FOLLOWING
+            if command.sent_s != self._leg.sent_s:
+                self._leg = Leg(command.sent_s, self._held)
+            self._held, self._phase = self._leg.towards(command, now_s), Phase.FOLLOWING
         elif self._phase is not Phase.HOLDING and self._phase is not Phase.STALE:
             self._held = self._virtual.pose.copy()
             self._phase = Phase.STALE if holds and follows else Phase.HOLDING

@@ -119,6 +119,9 @@ class CellPort:
                 "stalled": privileged.stalled,
                 "help_needed": privileged.help_needed,
                 "failure": privileged.failure,
+                "carried": robot.task.carried(robot.arm),
+                "lying": robot.task.lying(robot.arm),
+                "near_contact": robot.task.near_contact(robot.arm),
             }
         )
 

@@ -1,0 +1,32 @@
+"""Whether an arm may be driven, asked of its dashboard before anything else; nothing here moves it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from episodes.errors import DeviceError
+from robot_io.ur.recovery import Modes, Next, next_step
+
+MODELS = ("UR5", "UR7")
+"""beginnings of the model names whose link lengths the kinematics have"""
+
+
+class Asks(Protocol):
+    """A dashboard."""
+
+    def ask(self, line: str) -> str: ...
+
+
+def must_be_ready(dashboard: Asks, host: str) -> str:
+    """The model and the software of the arm; `DeviceError` where it is another one, or not ready."""
+    model = dashboard.ask("get robot model")
+    if not model.startswith(MODELS):
+        raise DeviceError(f"the arm at {host} is a {model[:40]}; only a UR5e or UR7e is driven, give another --host")
+    if dashboard.ask("is in remote control") != "true":
+        raise DeviceError(f"the arm at {host} is not in remote control; switch it over at its pendant")
+    modes = Modes.of(dashboard)
+    if next_step(modes) is not Next.READY:
+        raise DeviceError(
+            f"the arm at {host} is not ready (robot {modes.robot}, safety {modes.safety}); bring it up at its pendant"
+        )
+    return f"{model}, {dashboard.ask('PolyscopeVersion')}"

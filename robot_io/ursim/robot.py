@@ -1,0 +1,87 @@
+"""The arm behind a simulated controller as the loop's `Robot`, driven over the real wire as a real one would be.
+
+The controller has its cell beside it, and the cell a referee that knows everything: so this one can be scored, and the
+scripted person can see it, as they do the simulated robot.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+
+from episodes.record import Array
+from robot_io.protocols import RobotSpec
+from robot_io.sim import SimRobot, make_robot
+from robot_io.sim.arm import ROTATION_LEAD_RAD, WALL_M
+from robot_io.sim.robot import Privileged
+from robot_io.ur.dashboard import Dashboard
+from robot_io.ur.driver import UrArm
+from robot_io.ur.link import LinkConfig
+from robot_io.ur.ready import must_be_ready
+from robot_io.ur.reference import Reference
+from robot_io.ur.robot import UrRobot
+from robot_io.ur.worker import WorkerConfig
+from robot_io.ursim.cell_client import CellClient
+
+ROBOT_NAME = "simulated ur7e behind its controller (DH of UR5e)"
+
+
+class WiredRobot(UrRobot):
+    """One task on the arm at `host`.
+
+    Raises `DeviceError` where nobody is there, or not ready, `UsageError` for a task or camera that does not exist.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        task: str,
+        *,
+        cameras: tuple[str, ...] = ("third",),
+        image_px: int = 64,
+        worker: WorkerConfig | None = None,
+    ) -> None:
+        with closing(make_robot(task, cameras=cameras, image_px=image_px)) as direct:
+            spec, reference, self.max_steps = wired_spec(direct), reference_of(direct), direct.max_steps
+        with Dashboard(host) as dashboard:
+            self.told = must_be_ready(dashboard, host)
+        worker = worker or WorkerConfig(link=LinkConfig(host=host))
+        self._client = CellClient(host)
+        self._client.load(task)
+        super().__init__(lambda: UrArm(worker), self._client, spec, reference, fresh_s=worker.patience.leave_after_s)
+
+    @property
+    def privileged(self) -> Privileged:
+        """The simulator's own knowledge, when the cell was sensed last."""
+        return self._client.privileged
+
+    @property
+    def task(self) -> CellClient:
+        """The scene, as the scripted person sees it."""
+        return self._client
+
+    @property
+    def arm(self) -> WiredRobot:
+        """The arm, as the scripted person sees it."""
+        return self
+
+    def at_wall(self) -> bool:
+        """The target leans on a side wall (x or y) of its box."""
+        return self._reference.leans(self.target, WALL_M)
+
+
+def wired_spec(direct: SimRobot) -> RobotSpec:
+    """What the arm behind a controller says of itself: all that the simulated robot says, but its name."""
+    return replace(direct.spec, robot=ROBOT_NAME)
+
+
+def reference_of(direct: SimRobot) -> Reference:
+    """The limits of the simulated robot's task."""
+    limits = direct.task.limits
+    step: Array = direct.spec.action_space["scale"]
+    return Reference(
+        low=limits.low,
+        high=limits.high,
+        lead=(*[limits.push_limit_m] * 3, *[ROTATION_LEAD_RAD] * 3),
+        step=tuple(step[:6]),
+    )
