@@ -19,52 +19,19 @@ import traceback
 from pathlib import Path
 from random import Random
 
-import numpy as np
-from episode_samples import sample_episode
 from fuzz_mutations import spoil
-from test_episodes_aloha_hdf5 import JPEGS, made
-from transition_samples import authors_episode, hil_serl, write
+from import_samples import dataset, mapping_of
 
 from episodes.errors import RegraspError
-from episodes.formats.exporting import Leaving, export_dataset
 from episodes.formats.registry import open_dataset, readers
 from episodes.formats.source import ImportMapping, read_mapping
 from episodes.identity import episode_id
-from episodes.store import EpisodeStore
 from episodes.validation import validate
 
-DATA = Path(__file__).parent / "data"
-REAL = {
-    "lerobot_v2": "lerobot_v21_bridge",
-    "lerobot_v3": "lerobot_v30_bridge",
-    "rlds": "octo_bridge_rlds",
-    "robosuite_hdf5": "robosuite_lift_hdf5",
-    "rosbag1": "baxter_rosbag1",
-    "seed_json": "seed_json",
-    "columns": "baxter_introspection_csv",
-}
 MOST_EPISODES = 3
 MEMORY_BYTES = 4 << 30
 LIMIT_S = 60
 NOT_DATA = {"SOURCE.md", "LICENSE", "OCTO_LICENSE", "mapping.toml"}
-
-
-def dataset(format: str, folder: Path) -> Path:
-    """A small dataset of the format."""
-    if format in REAL:
-        shutil.copytree(DATA / REAL[format], folder)
-    elif format == "robomimic_hdf5":
-        store = EpisodeStore(folder.with_name("store"))
-        leaving = [Leaving(episode_id=store.write(sample_episode(seed, length=5))) for seed in range(2)]
-        folder.mkdir()
-        export_dataset(store, folder / "demo.hdf5", leaving, format="robomimic")
-    elif format == "aloha_hdf5":
-        made(folder / "episode_0.hdf5")
-        made(folder / "episode_1.hdf5", observations__images__cam_high=np.stack([np.frombuffer(JPEGS[0], "u1")] * 5))
-    elif format == "transition_pickle":
-        hil_serl(folder)
-        write(folder / "buffer" / "transitions_000000.pkl", authors_episode(1, 4, success=True))
-    return folder
 
 
 def fuzz(format: str, seconds: float, seed: int, findings: Path) -> tuple[int, set[str]]:
@@ -72,7 +39,7 @@ def fuzz(format: str, seconds: float, seed: int, findings: Path) -> tuple[int, s
     random, cases, found, end = Random(seed), 0, set[str](), time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as scratch:
         whole = dataset(format, Path(scratch) / "whole")
-        mapping = read_mapping(whole / "mapping.toml" if (whole / "mapping.toml").exists() else None)
+        mapping = read_mapping(mapping_of(whole))
         files = sorted(p.relative_to(whole) for p in whole.rglob("*") if p.is_file() and p.name not in NOT_DATA)
         assert _outcome(format, whole, mapping) == "", f"{format} does not read its own sample"
         while time.monotonic() < end:

@@ -1,0 +1,90 @@
+"""A disk that fills up and a source that changes, for a reader of each family: what was there before is there still."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from itertools import count
+from pathlib import Path
+
+import pytest
+from import_samples import dataset, exported, mapping_of
+
+from episodes import workspace
+from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.formats import import_dataset, source
+from episodes.formats.registry import open_dataset
+from episodes.formats.source import read_mapping
+from episodes.store import EpisodeStore
+
+FAMILIES = ("lerobot_v3", "rlds", "aloha_hdf5", "rosbag1", "seed_json", "columns", "transition_pickle")
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A dataset of each family, not to be changed."""
+    folder = tmp_path_factory.mktemp("datasets")
+    exported(folder / "lerobot_v3", "lerobot-v3")
+    return {
+        format: folder / format if format == "lerobot_v3" else dataset(format, folder / format) for format in FAMILIES
+    }
+
+
+def stored(root: Path) -> dict[str, bytes]:
+    """All files but locks, by their names."""
+    files = (path for path in root.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("format", "keep"), [("seed_json", 0.0), ("seed_json", 1.0), *((format, 0.3) for format in FAMILIES)]
+)
+def test_a_disk_that_fills_up_leaves_the_workspace_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: dict[str, Path], format: str, keep: float
+) -> None:
+    given = {
+        "format": format,
+        "mapping": mapping_of(samples[format]),
+        "task": "t",
+        "session": "s",
+        "allow_pickle": True,
+    }
+    EpisodeStore(tmp_path).workspace.open(tmp_path, create=True)
+    before = stored(tmp_path)
+
+    def full(path: Path, data: bytes) -> None:
+        path.write_bytes(data[: int(keep * len(data))])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace, "_write_synced", full)
+        with pytest.raises(DataRefused, match="the disk is full; free space"):
+            import_dataset(samples[format], tmp_path, **given)  # type: ignore[arg-type]
+    assert stored(tmp_path) == before
+    assert import_dataset(samples[format], tmp_path, **given).imported  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("format", [name for name in FAMILIES if name not in ("rlds", "seed_json")])
+def test_a_source_that_changes_while_it_is_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, samples: dict[str, Path], format: str
+) -> None:
+    opened = open_dataset(samples[format], format, read_mapping(mapping_of(samples[format])), None)
+    ticks = count()
+    monkeypatch.setattr(source, "stamp", lambda path: (next(ticks), 0, 0))
+    with pytest.raises(EpisodeFormatError, match="changed while it was read"):
+        opened.read(opened.names[0])
+
+
+@pytest.mark.parametrize(("format", "files"), [("rlds", "1.0.0/*.tfrecord*"), ("seed_json", "*/frames/*.jpg")])
+def test_a_source_that_says_itself_what_it_holds_is_believed_no_longer_once_it_changed(
+    tmp_path: Path, samples: dict[str, Path], format: str, files: str
+) -> None:
+    shutil.copytree(samples[format], tmp_path / "lab")
+    opened = open_dataset(tmp_path / "lab", format, read_mapping(None), None)
+    for path in (tmp_path / "lab").glob(files):
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 3] + bytes(len(data) // 3))
+    for name in opened.names:
+        with pytest.raises(EpisodeFormatError):
+            opened.read(name)
