@@ -157,7 +157,7 @@ def test_empty_lines_part_labelled_blocks(tmp_path: Path) -> None:
     fields = {"executed_action": ["1", "2"], "success": {"from": "label", "values": {"normal": "success"}}}
     said = {"separator": "\t", "header": False, "blocks": True, "files": "*.data"}
     source = table(tmp_path, text, "a.data")
-    _, episodes = imported(source, tmp_path / "w", {"fields": fields, "table": said}, format="columns", fps=10)
+    _, episodes = imported(source, tmp_path / "w", {"fields": fields, "table": said}, fps=10)
     assert [(len(e), e.success.value, e.events[0]["text"]) for e in episodes] == [
         (2, "success", "normal"),
         (1, "unknown", "slipped off"),
@@ -235,9 +235,8 @@ def test_a_table_that_does_not_fit_is_refused(tmp_path: Path, text: Any, says: s
 
 def test_without_any_time_the_rate_is_asked_for(tmp_path: Path) -> None:
     source = table(tmp_path, "a\n1\n2\n")
-    assert "fields.time in the mapping, or the rate with --fps" in refusal(
-        source, tmp_path / "w", {"fields": {"reward": "a"}}
-    )
+    with pytest.raises(EpisodeFormatError, match=r"nothing says when .* fields\.time in the mapping, or the rate with"):
+        import_dataset(source, tmp_path / "w", mapping={"fields": {"reward": "a"}})
 
 
 def test_a_cut_off_parquet_file_is_refused(tmp_path: Path) -> None:

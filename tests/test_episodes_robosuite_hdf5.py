@@ -149,9 +149,12 @@ def test_the_layout_of_2018_needs_to_be_told_what_the_action_is(tmp_path: Path) 
             demo[name] = np.full((5, size), number, float)
     (refused,) = import_dataset(path, tmp_path / "w").quarantined
     assert refused.key == "actions"
-    assert "say which of gripper_actuations, right_dpos, right_dquat are the action" in str(refused)
-    said = {"fields": {"executed_action": ["right_dpos", "right_dquat", "gripper_actuations"]}}
-    report = import_dataset(path, tmp_path / "w", mapping=said)
+    line = refused.remedy.removeprefix("say in a mapping file (--mapping) which are the action, of ")
+    assert line == 'fields.executed_action = ["gripper_actuations", "right_dpos", "right_dquat"]'
+    (tmp_path / "mapping.toml").write_text(
+        line.replace('"gripper_actuations", ', "").replace("]", ', "gripper_actuations"]')
+    )
+    report = import_dataset(path, tmp_path / "w", mapping=tmp_path / "mapping.toml")
     episode = EpisodeStore(tmp_path / "w").read(report.imported[0])
     assert (episode.task, dict(episode.collected_by)) == ("sawyerlift", {"repository_version": "0.1.0"})
     assert episode.executed_action is not None
@@ -161,6 +164,13 @@ def test_the_layout_of_2018_needs_to_be_told_what_the_action_is(tmp_path: Path) 
     said = {"fields": {"executed_action": ["right_dpos", "left_dpos"]}}
     (refused,) = import_dataset(path, tmp_path / "v", mapping=said).quarantined
     assert (refused.key, "(5, 0)" in str(refused)) == ("left_dpos", True)
+
+
+def test_a_refusal_has_one_remedy(tmp_path: Path) -> None:
+    path = made(tmp_path / "x.hdf5", actions=np.ones((2, 7)), is_intervention=[0, 1], intervention=[1, 1])
+    (refused,) = import_dataset(path, tmp_path / "w").quarantined
+    assert refused.what == "is_intervention and intervention do not agree on who acted at step 0"
+    assert refused.remedy == "say which one counts with fields.intervention in the mapping"
 
 
 def test_text_that_is_too_long_for_the_record_is_quarantined(tmp_path: Path) -> None:

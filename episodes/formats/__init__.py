@@ -79,7 +79,7 @@ def import_dataset(
         if name is not None:
             check_slug(what, name)
     declared = read_mapping(mapping)
-    chosen = format or detected(path)
+    chosen = format or detected(path, declared)
     if chosen == "transition_pickle" and not allow_pickle:
         what = "a pickle can run code when it is opened, so none was"
         remedy = "if you trust who made it, --allow-pickle reads plain arrays in a process of its own"
@@ -140,7 +140,7 @@ class _Import:
         for defect in validate(episode):
             if defect.severity == "error":
                 raise _refusal(defect, name, episode)
-            self._note(defect.kind, f"{defect.message} (first in {name})")
+            self._note(defect.kind, f"{defect.message} (first in episode {name})")
         self._note_unknown(episode)
         known = episode_id(episode)
         if self.store.contains(known):

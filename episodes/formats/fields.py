@@ -126,7 +126,7 @@ def _factors(name: str, said: FieldMapping, kinds: tuple[str, ...]) -> Array:
     "mm" of a pose with a quaternion, ["mm", "deg"] of one with angles, ["N", "Nm"] of a wrench.
     """
     distinct = tuple(dict.fromkeys(kinds))
-    known = "; ".join(f"{kind} in {', '.join(_UNITS[kind])}" for kind in distinct)
+    known = " and ".join(f"{kind} in {', '.join(_UNITS[kind])}" for kind in distinct)
     if len(said.unit) not in (len(kinds), len(distinct)):
         raise DataRefused(f"{name} needs its units and has {len(said.unit)}; say unit in fields.{name}: {known}")
     by_kind = dict(zip(distinct, said.unit, strict=False))

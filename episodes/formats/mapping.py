@@ -15,7 +15,9 @@ What is said here wins over what a file says of itself.
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -65,6 +67,11 @@ class FieldMapping(pydantic.BaseModel):
         if any(factor == 0 or not math.isfinite(factor) for factor in scale):
             raise ValueError("is zero, which would wipe the numbers out")
         return scale
+
+
+def line_of(field: str, sources: Sequence[str]) -> str:
+    """The line of a mapping file (TOML) that says where a field stands, for a person to copy."""
+    return f"fields.{field} = {json.dumps(sources[0] if len(sources) == 1 else list(sources), ensure_ascii=False)}"
 
 
 class TableMapping(pydantic.BaseModel):

@@ -36,10 +36,16 @@ def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportM
     }
 
 
-def detected(path: Path) -> str:
-    """The name of the first format whose detector knows the dataset at `path`; `EpisodeFormatError` where none does."""
+def detected(path: Path, mapping: ImportMapping) -> str:
+    """The format of the dataset at `path`: a table where the mapping says how it is written, else the first that fits.
+
+    `EpisodeFormatError` where none does.
+    """
+    from episodes.formats.mapping import TableMapping
     from episodes.formats.source import LFS_POINTER, starts_with
 
+    if mapping.table != TableMapping():
+        return "columns"
     for name, (detect, _) in readers().items():
         if detect(path):
             return name

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -122,10 +123,22 @@ def read_mapping(mapping: Mapping[str, Any] | str | Path | None) -> ImportMappin
         raise UsageError(f"the import mapping is wrong at {key!r} ({message}); it may hold {known}") from error
 
 
-def placed(error: DataRefused, *, file: str, episode: str, key: str = "") -> EpisodeFormatError:
-    """What is wrong with the values of an episode, with the place where it is."""
-    what, _, remedy = str(error).rpartition("; ")
-    return EpisodeFormatError(what or remedy, file=file, episode=episode, key=key, remedy=remedy if what else MEND)
+@contextmanager
+def placing(file: str, episode: str) -> Iterator[None]:
+    """Say with the place where it is what is wrong with the values of an episode: `DataRefused` knows only what."""
+    try:
+        yield
+    except EpisodeFormatError:
+        raise
+    except DataRefused as error:
+        what, _, remedy = str(error).rpartition("; ")
+        what, remedy = (what, remedy) if what else (remedy, MEND)
+        raise EpisodeFormatError(what, file=file, episode=episode, remedy=remedy) from error
+
+
+def tell_once(warnings: list[str], told: Iterable[str]) -> None:
+    """Add to `warnings` what is not among them yet; "" says nothing."""
+    warnings += [one for one in dict.fromkeys(told) if one and one not in warnings]
 
 
 def first_error(error: pydantic.ValidationError) -> tuple[str, str]:
@@ -203,6 +216,12 @@ def inside(root: Path, relative: str, *, episode: str, key: str) -> Path:
     if what:
         raise EpisodeFormatError(what, file=root.name, episode=episode, key=key, remedy=remedy)
     return path
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def stamp(path: Path) -> tuple[int, int, int]:

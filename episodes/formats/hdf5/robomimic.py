@@ -17,6 +17,7 @@ import numpy as np
 from episodes.formats import note
 from episodes.formats.hdf5.datasets import Datasets, attribute, first_has, member
 from episodes.formats.hdf5.robosuite import RobosuiteHdf5
+from episodes.formats.source import tell_once
 from episodes.layout import ARRAY_FIELDS
 from episodes.record import Episode
 
@@ -68,7 +69,7 @@ class RobomimicHdf5(RobosuiteHdf5):
         if self._fps is not None:
             arrays.pop("time_s", None)
         episode, warning = note.with_note(replace(episode, **arrays), said, asked_fps=self._fps)
-        self._warn([warning])
+        tell_once(self.warnings, [warning])
         return episode
 
 

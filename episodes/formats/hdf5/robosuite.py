@@ -18,6 +18,7 @@ from episodes.errors import EpisodeFormatError
 from episodes.formats import meaning
 from episodes.formats.hdf5.datasets import Datasets, Item, attribute, files_of, json_attribute, member
 from episodes.formats.hdf5.source import Hdf5Source, Told
+from episodes.formats.mapping import line_of
 from episodes.formats.source import MEND
 
 _COLLECTED_BY = ("repository_version", "date", "time")
@@ -81,7 +82,7 @@ class RobosuiteHdf5(Hdf5Source):
         others = [
             name for name in data.names() if "/" not in name and name != "states" and 0 not in data.at(name).shape
         ]
-        remedy = f"say which of {', '.join(others)} are the action with fields.executed_action in the mapping"
+        remedy = f"say in a mapping file (--mapping) which are the action, of {line_of('executed_action', others)}"
         raise data.refusal("there is no actions in it", "actions", remedy if others else MEND)
 
 

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any, ClassVar
 
 import h5py
 import numpy as np
 
-from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.errors import EpisodeFormatError
 from episodes.formats import fields, meaning
 from episodes.formats.hdf5.datasets import Datasets, files_of, opened
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
-    MEND,
     Clock,
     ImportMapping,
     camera_info,
     camera_names,
     collection_of,
     inside,
+    placing,
+    sha256_of,
     stamp,
+    tell_once,
     unchanging,
 )
 from episodes.record import Episode
@@ -94,14 +95,9 @@ class Hdf5Source(ABC):
         file_name = name.partition("#")[0]
         path = inside(self.root, file_name, episode=name, key="")
         digest, since = self._file(path, file_name)
-        with unchanging(path, episode=name, since=since), opened(path, name) as file:
+        with unchanging(path, episode=name, since=since), opened(path, name) as file, placing(file_name, name):
             data = Datasets(self._group(file, name), file_name, name)
-            try:
-                return self._completed(self._episode(self._told(file, data), data, digest), data)
-            except EpisodeFormatError:
-                raise
-            except DataRefused as error:
-                raise EpisodeFormatError(str(error), file=file_name, episode=name, remedy=MEND) from error
+            return self._completed(self._episode(self._told(file, data), data, digest), data)
 
     def _completed(self, episode: Episode, _data: Datasets) -> Episode:
         """The episode with what only one layout knows."""
@@ -124,8 +120,8 @@ class Hdf5Source(ABC):
         actors = meaning.actors(data.those(meaning.says_who_acts, acting), length, acting)
         endings = data.those(meaning.says_how_it_ended, ending)
         success, said_by = meaning.outcome(endings, told.attributes, ending)
-        self._warn([*([] if stamps else clock.warning(self._fps)), actors.warning, *guesses])
-        self._warn(_lost(data, [*asked.values()], told))
+        told_of_time = [] if stamps else clock.warning(self._fps)
+        tell_once(self.warnings, [*told_of_time, actors.warning, *guesses, *_lost(data, [*asked.values()], told)])
         return Episode(
             task=slugify(told.task),
             instruction=told.instruction,
@@ -171,12 +167,8 @@ class Hdf5Source(ABC):
         """The SHA-256 of a file, and how it was when that was taken."""
         if name not in self._files:
             since = stamp(path)
-            with path.open("rb") as file:
-                self._files[name] = (file_digest(file, "sha256").hexdigest(), since)
+            self._files[name] = (sha256_of(path), since)
         return self._files[name]
-
-    def _warn(self, warnings: list[str]) -> None:
-        self.warnings += [told for told in dict.fromkeys(warnings) if told and told not in self.warnings]
 
 
 def _lost(data: Datasets, asked: list[FieldMapping], told: Told) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.errors import EpisodeFormatError
 from episodes.formats import fields, meaning, note
 from episodes.formats.lerobot.info import fill, read_info
 from episodes.formats.lerobot.steps import Steps
@@ -29,6 +29,8 @@ from episodes.formats.source import (
     collection_of,
     inside,
     pack_foreign,
+    placing,
+    tell_once,
     unchanging,
 )
 from episodes.record import Array, EncodedFrames, Episode
@@ -95,13 +97,9 @@ class LeRobot(ABC):
         if isinstance(row, EpisodeFormatError):
             raise row
         steps = self._steps(name, row)
-        try:
+        with placing(steps.file, name):
             episode, warning = note.with_note(self._episode(row, steps), row.get(note.KEY), asked_fps=self._asked_fps)
-        except EpisodeFormatError:
-            raise
-        except DataRefused as error:
-            raise EpisodeFormatError(str(error), file=steps.file, episode=name, remedy=MEND) from error
-        self._warn(warning)
+        tell_once(self.warnings, [warning])
         return episode
 
     def _episode(self, row: Row, steps: Steps) -> Episode:
@@ -114,8 +112,7 @@ class LeRobot(ABC):
         in_steps = None if ending is None or ending.source[0] in row else ending
         success, said_by = meaning.outcome(steps.those(meaning.says_how_it_ended, in_steps), row, ending)
         arrays = self._arrays(steps) | fields.arrays_of(said, steps.values, guesses)
-        for warning in (actors.warning, *guesses):
-            self._warn(warning)
+        tell_once(self.warnings, [actors.warning, *guesses])
         return Episode(
             task=slugify(self.root.resolve().name),
             instruction=self._instruction(steps),
@@ -179,7 +176,7 @@ class LeRobot(ABC):
         if indices[0] not in self._instructions:
             raise steps.refusal(f"task {indices[0]:g} is not in {self.tasks_file}", "task_index")
         if (indices != indices[0]).any():
-            self._warn("an episode has several instructions, of which the first is kept")
+            tell_once(self.warnings, ["an episode has several instructions, of which the first is kept"])
         return self._instructions[int(indices[0])]
 
     def _images(self, row: Row, steps: Steps, key: str) -> EncodedFrames:
@@ -209,9 +206,6 @@ class LeRobot(ABC):
 
     def _place_of(self, path: Path) -> str:
         return str(path.relative_to(self.root.resolve()))
-
-    def _warn(self, warning: str) -> None:
-        self.warnings += [warning] if warning and warning not in self.warnings else []
 
     def _dropped(self) -> list[str]:
         kept = _READ | _BOOKKEEPING | self._cameras.keys()

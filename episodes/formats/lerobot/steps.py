@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 
 from episodes.errors import EpisodeFormatError
 from episodes.formats.mapping import FieldMapping
-from episodes.formats.source import MEND, stamp, unchanging
+from episodes.formats.source import MEND, sha256_of, stamp, unchanging
 from episodes.record import Array
 
 LARGEST = 1 << 30
@@ -97,8 +96,8 @@ class EpisodeTable:
     def __init__(self, path: Path, file: str, episode: str) -> None:
         self.path, self._file = path, file
         self._stamp = stamp(path)
-        with reading(file, episode), path.open("rb") as opened:
-            self._digest = file_digest(opened, "sha256").hexdigest()
+        with reading(file, episode):
+            self._digest = sha256_of(path)
             self._parquet = pq.ParquetFile(path)
         self._ranges = [_range(self._parquet.metadata.row_group(g)) for g in range(self._parquet.num_row_groups)]
         self._kept: tuple[list[int], pa.Table] | None = None

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import lru_cache
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,16 @@ from episodes.formats.pickles import opening
 from episodes.formats.pickles.columns import INTERVENTION, Columns, packed
 from episodes.formats.pickles.parts import Part, Span, files_of, find_parts, recognised
 from episodes.formats.source import (
-    MEND,
     Clock,
     ImportMapping,
     camera_info,
     camera_names,
     collection_of,
     inside,
+    placing,
+    sha256_of,
     sources_from_flags,
+    tell_once,
     unchanging,
 )
 from episodes.record import ActionSource, Array, EncodedFrames, Episode, Outcome
@@ -68,7 +69,7 @@ class TransitionPickle:
         self._parts = find_parts(self.root, [name for name in files if name not in copies])
         self.names = list(self._parts)
         self._human = frozenset(key for name in copies for key in self._keys(name))
-        self._sha256 = lru_cache(maxsize=1)(_sha256)
+        self._sha256 = lru_cache(maxsize=1)(sha256_of)
 
     def close(self) -> None:
         """End the process that reads."""
@@ -80,18 +81,13 @@ class TransitionPickle:
         part = self._parts[name]
         if part.refusal is not None:
             raise part.refusal
-        try:
+        with placing(part.spans[0].file, name):
             with ExitStack() as unchanged:
                 for span in part.spans:
                     unchanged.enter_context(unchanging(self.root / span.file, episode=name))
                 columns = Columns([packed(step) for span in part.spans for step in self._steps(span)])
-                human = [recognised(step) in self._human for step in columns.steps] if self._human else []
+            human = [recognised(step) in self._human for step in columns.steps] if self._human else []
             return self._episode(name, part, columns, np.array(human, bool))
-        except EpisodeFormatError:
-            raise
-        except DataRefused as error:
-            what, _, remedy = str(error).partition("; ")
-            raise EpisodeFormatError(what, file=part.spans[0].file, episode=name, remedy=remedy or MEND) from error
 
     def _steps(self, span: Span) -> Iterator[opening.Step]:
         """The steps of a span; a file is opened once for all its episodes in order."""
@@ -138,7 +134,7 @@ class TransitionPickle:
         found |= {"reward": reward, **columns.proprio()}
         guesses: list[str] = []
         found |= arrays_of(self._mapping.fields, columns.__getitem__, guesses)
-        self._warn(*guesses)
+        tell_once(self.warnings, guesses)
         return {key: value for key, value in found.items() if value is not None}
 
     def _actors(self, columns: Columns, human: Array) -> Array:
@@ -146,7 +142,7 @@ class TransitionPickle:
         if len(human) and said is None:
             return sources_from_flags(human)
         found = meaning.actors(columns if said else columns.flags(), len(columns.steps), said)
-        self._warn(found.warning)
+        tell_once(self.warnings, [found.warning])
         actions = columns.rows("actions")
         if columns.has_infos() and actions is not None:
             still = (found.source == ActionSource.POLICY) & ~actions.any(axis=1)
@@ -158,7 +154,7 @@ class TransitionPickle:
         said = self._mapping.fields.get("success")
         if said is not None:
             return meaning.outcome(columns, {}, said)
-        flags = [key for key in columns if meaning.plain_name(key) in meaning.SUCCESS + meaning.FAILURE]
+        flags = [key for key in columns if meaning.says_how_it_ended(key)]
         per_step = {key: columns[key] for key in flags if "/" in key}
         return meaning.outcome(per_step, {key: columns.last(key) for key in flags if "/" not in key})
 
@@ -169,9 +165,6 @@ class TransitionPickle:
             named[key]: EncodedFrames.pack([picture.png for picture in found], "png", *found[0].size_px)
             for key, found in pictures.items()
         }
-
-    def _warn(self, *warnings: str) -> None:
-        self.warnings += [warning for warning in warnings if warning and warning not in self.warnings]
 
 
 class _Stream:
@@ -194,8 +187,3 @@ class _Stream:
 
     def close(self) -> None:
         self._steps.close()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

@@ -10,18 +10,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.errors import DataRefused
 from episodes.formats import fields, meaning
-from episodes.formats.mapping import FieldMapping
+from episodes.formats.mapping import FieldMapping, line_of
 from episodes.formats.ros1.bag import Bag, opened, require_rosbags
 from episodes.formats.ros1.tracks import Tracks
-from episodes.formats.source import ImportMapping, camera_info, collection_of, inside, placed, starts_with, unchanging
+from episodes.formats.source import (
+    ImportMapping,
+    camera_info,
+    collection_of,
+    inside,
+    placing,
+    sha256_of,
+    starts_with,
+    tell_once,
+    unchanging,
+)
 from episodes.record import Array, Episode
 from episodes.slug import slugify
 
@@ -55,16 +64,8 @@ class RosBag1:
     def read(self, name: str) -> Episode:
         """The episode of one bag."""
         path = inside(self.root, name, episode=name, key="")
-        try:
-            with unchanging(path, episode=name), opened(path) as bag:
-                episode = self._episode(name, bag)
-        except EpisodeFormatError:
-            raise
-        except DataRefused as error:
-            raise placed(error, file=self.root.name, episode=name) from error
-        with path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-        return replace(episode, source_sha256=digest)
+        with placing(self.root.name, name), unchanging(path, episode=name), opened(path) as bag:
+            return replace(self._episode(name, bag), source_sha256=sha256_of(path))
 
     def _episode(self, name: str, bag: Bag) -> Episode:
         notes: list[str] = []
@@ -79,7 +80,7 @@ class RosBag1:
         success, said_by = meaning.outcome(tracks.flags, {}, asked.get("success"))
         times, defects = self._times(tracks)
         images = tracks.images(name)
-        self._note([*notes, *tracks.notes, actors.warning])
+        tell_once(self.warnings, [*notes, *tracks.notes, actors.warning])
         task = slugify(self.root.resolve().name)
         return Episode(
             task=task,
@@ -110,7 +111,10 @@ class RosBag1:
         for name, kind in _FOUND_BY_KIND.items():
             fitting = sorted(key for key, (_, place) in bag.places.items() if place.kind == kind)
             if name not in asked and len(fitting) > 1:
-                raise DataRefused(f"{name} can be {' or '.join(fitting)}; say which with fields.{name} in the mapping")
+                choice = " or ".join(line_of(name, [key]) for key in fitting)
+                raise DataRefused(
+                    f"{name} can be in {len(fitting)} places; say in a mapping file (--mapping): {choice}"
+                )
             if name not in asked and fitting:
                 asked[name] = FieldMapping.model_validate({"from": fitting, **_ROS.get(name, {})})
                 notes.append(f"fields: {name} is read from {fitting[0]}, the only place of the bag that has its form")
@@ -134,9 +138,6 @@ class RosBag1:
         if any(defects.values()):
             return received_s, defects
         return (tracks.stamps_ns - tracks.stamps_ns[0]) / 1e9, {}
-
-    def _note(self, notes: list[str]) -> None:
-        self.warnings += [note for note in dict.fromkeys(notes) if note and note not in self.warnings]
 
 
 _FLAG_FIELDS = ("intervention", "success")

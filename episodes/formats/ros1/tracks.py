@@ -7,6 +7,7 @@ unknown instead.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -123,9 +124,8 @@ class Tracks:
         self.joints = self.joints or names
         if not self._mapping.joints and names != self.joints:
             what = f"{key} speaks of {len(self.joints)} joints in one message and of {len(names)} in another"
-            raise DataRefused(
-                f"{what}; say with joints in the mapping which are wanted, of {', '.join(self.joints + names)}"
-            )
+            wanted = f"joints = {json.dumps(self.joints + names)}"
+            raise DataRefused(f"{what}; say in a mapping file (--mapping) which are wanted, of {wanted}")
         latest = self._latest.setdefault(key, {})
         latest.update(zip(names, map(float, state["position"]), strict=False))
         return [latest.get(joint, np.nan) for joint in self.joints]

@@ -28,6 +28,7 @@ from episodes.formats.source import (
     first_error,
     inside,
     pack_foreign,
+    tell_once,
 )
 from episodes.record import Array, EncodedFrames, Episode, Outcome
 from episodes.slug import slugify
@@ -163,7 +164,7 @@ class SeedJson:
                 "action_source: human_intervene is false at every step of an episode and is read as: the policy acted; "
                 "where a person drove, say so with action_source in the mapping"
             )
-        self.warnings += [note for note in notes if note not in self.warnings]
+        tell_once(self.warnings, notes)
 
 
 def _episode_files(path: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ part the episodes and each begins with a line that has its label. Only the rows 
 from __future__ import annotations
 
 from fnmatch import fnmatch
-from hashlib import file_digest
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,17 @@ import pyarrow as pa
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
 from episodes.formats.mapping import FieldMapping
-from episodes.formats.source import ImportMapping, collection_of, inside, placed, stamp, starts_with, unchanging
+from episodes.formats.source import (
+    ImportMapping,
+    collection_of,
+    inside,
+    placing,
+    sha256_of,
+    stamp,
+    starts_with,
+    tell_once,
+    unchanging,
+)
 from episodes.formats.tables.parquet import ParquetRows
 from episodes.formats.tables.text import Span, TextRows
 from episodes.record import Array, Episode
@@ -51,7 +61,7 @@ class Columns:
         self._check_mapping(path.name)
         pickles = len(list(path.rglob("*.pkl"))) if path.is_dir() else 0
         self.warnings = [f"not read: {pickles} pickles beside the tables, which can run code"] if pickles else []
-        self._digest = ("", "")
+        self._sha256 = lru_cache(maxsize=1)(sha256_of)
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -61,32 +71,30 @@ class Columns:
         if name in self._damaged:
             raise self._damaged[name]
         file, span = self._spans[name]
-        try:
-            with unchanging(self.root / file, episode=name, since=self._stamps[file]):
-                return self._episode(name, file, span, self._rows[file].read(span))
-        except EpisodeFormatError:
-            raise
-        except DataRefused as error:
-            raise placed(error, file=file, episode=name) from error
+        with placing(file, name), unchanging(self.root / file, episode=name, since=self._stamps[file]):
+            return self._episode(name, file, span, self._rows[file].read(span))
 
     def _enter(self, file: str) -> None:
         """The episodes of a file; a damaged one stands as one episode, to be refused when read."""
         try:
-            path = inside(self.root, file, episode=file, key="")
-            self._stamps[file] = stamp(path)
-            kind = ParquetRows if starts_with(path, _PARQUET) or path.suffix == ".parquet" else TextRows
-            rows = self._rows[file] = kind(path, self._mapping.table)
-            self._spans |= {f"{file}#{span.name}" if span.name else file: (file, span) for span in rows.spans}
+            with placing(file, file):
+                path = inside(self.root, file, episode=file, key="")
+                self._stamps[file] = stamp(path)
+                kind = ParquetRows if starts_with(path, _PARQUET) or path.suffix == ".parquet" else TextRows
+                rows = self._rows[file] = kind(path, self._mapping.table)
+                self._spans |= {f"{file}#{span.name}" if span.name else file: (file, span) for span in rows.spans}
         except EpisodeFormatError as error:
             self._damaged[file] = error
-        except DataRefused as error:
-            self._damaged[file] = placed(error, file=file, episode=file)
 
     def _check_mapping(self, name: str) -> None:
-        if not set(self._mapping.fields) - {"time", "success", "instruction"}:
+        said = self._mapping.fields
+        if not set(said) - {"time", "success", "instruction"}:
             known = next((", ".join(map(repr, rows.columns)) for rows in self._rows.values()), "not readable")
             what = f"a table does not say what its columns mean; they are {known}"
-            remedy = "say it with fields in a mapping file (--mapping)"
+            remedy = "say it in a mapping file (--mapping), as docs/formats.md does under Tables"
+            raise EpisodeFormatError(what, file=name, remedy=remedy)
+        if self._fps is None and "time" not in said:
+            what, remedy = "nothing says when the rows were", "say fields.time in the mapping, or the rate with --fps"
             raise EpisodeFormatError(what, file=name, remedy=remedy)
 
     def _episode(self, name: str, file: str, span: Span, table: pa.Table) -> Episode:
@@ -100,7 +108,7 @@ class Columns:
         label = {_LABEL: span.label} if span.label else {}
         success, said_by = meaning.outcome(flags, label, said.get("success"))
         times, fps = self._times(step, table.num_rows)
-        self._note([*notes, actors.warning, *self._lost(table)])
+        tell_once(self.warnings, [*notes, actors.warning, *self._lost(table)])
         task = slugify(self.root.resolve().name)
         return Episode(
             task=task,
@@ -115,7 +123,7 @@ class Columns:
             success_derivation=said_by,
             source_format="columns",
             source_uri=f"{self.root.resolve().name}/{name}",
-            source_sha256=self._sha256(file),
+            source_sha256=self._sha256(self.root / file),
             events=({"t": 0, "kind": "note", "text": span.label},) if span.label else (),
             **arrays,
         )
@@ -124,8 +132,6 @@ class Columns:
         """Times since the first row, and the rate."""
         if self._fps is not None:
             return np.arange(length) / self._fps, self._fps
-        if "time" not in self._mapping.fields:
-            raise DataRefused("nothing says when the rows were; say fields.time in the mapping, or the rate with --fps")
         times = fields.stamps_of(self._mapping.fields["time"], step.numbers)
         steps = np.diff(times)
         if not (steps > 0).all():
@@ -137,15 +143,6 @@ class Columns:
         used = {key for field in self._mapping.fields.values() for key in field.source} | {self._mapping.table.episode}
         lost = [repr(key) for key in table.column_names if key not in used and not meaning.says_who_acts(key)]
         return [f"not kept: columns {', '.join(lost)}"] if lost else []
-
-    def _note(self, notes: list[str]) -> None:
-        self.warnings += [note for note in dict.fromkeys(notes) if note and note not in self.warnings]
-
-    def _sha256(self, file: str) -> str:
-        if self._digest[0] != file:
-            with (self.root / file).open("rb") as opened:
-                self._digest = (file, file_digest(opened, "sha256").hexdigest())
-        return self._digest[1]
 
 
 class _Reader:
