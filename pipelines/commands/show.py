@@ -49,4 +49,5 @@ def bars(console: Console | None = None, *, show: bool = True) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console or Console(stderr=True), disable=not show, transient=True)
+    console = console or Console(stderr=True)  # a file or pipe would get an empty line for each bar that is gone
+    return Progress(*columns, console=console, disable=not (show and console.is_terminal), transient=True)
