@@ -1,4 +1,5 @@
-"""Simulated robots side by side: each job records one session in a process of its own.
+"""Robots side by side: each job records one session in a process of its own, of a simulated robot or of one behind a
+controller.
 
 A job is plain data, so that it can cross to the process; what it names (a policy, a release) is loaded there.
 """
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from robot_io.loop import EpisodeSummary, Live
     from robot_io.protocols import Decision, RobotSpec, Step
     from robot_io.random_trigger import RecoveryBudget
+    from robot_io.sim import SimRobot
+    from robot_io.ursim.robot import WiredRobot
 
 Arm = Literal["without", "random", "with"]
 POLL_S = 0.5
@@ -35,7 +38,7 @@ MIN_GAIN = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionJob:
-    """One session of the simulated robot."""
+    """One session of one robot."""
 
     root: Path
     session: str
@@ -58,6 +61,8 @@ class SessionJob:
     human_seed: int = 1
     attended: bool = True
     """a safety stop ends the session, because somebody has to look after the cell first"""
+    host: str = ""
+    """where the controller is that the arm is driven through; empty for the simulation in this process"""
 
 
 def run_session(job: SessionJob) -> list[EpisodeSummary]:
@@ -65,16 +70,16 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
     heed_stop()
     import torch
 
+    from robot_io.clock import RealClock
     from robot_io.collect import collect_session
     from robot_io.control import RecoveryLimits
     from robot_io.deployment import CHUNKS, load_deployment, load_policy
     from robot_io.live import LiveWriter
-    from robot_io.sim import ScriptedHuman, make_robot
+    from robot_io.sim import ScriptedHuman
 
     torch.set_num_threads(1)
     heed_stop()  # the imports took seconds
-    robot = make_robot(job.task, cameras=job.cameras, image_px=job.image_px)
-    try:
+    with closing(_robot(job)) as robot:
         policy = load_policy(job.policy) if job.policy else None
         deployed = load_deployment(_parts(job), robot.spec) if job.release else None
         human = ScriptedHuman(robot, job.human_seed, demo=job.human == "demo")
@@ -97,9 +102,31 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             live=StopsBetweenSteps(LiveWriter(job.root, job.session) if job.live else None),
             on_episode=partial(_count, budget) if budget else None,
             attended=job.attended,
+            clock=RealClock() if job.host else None,
         )
-    finally:
-        robot.close()
+
+
+def look(job: SessionJob) -> str:
+    """All of a session but its motion; what there is, a line each. Raises what the session would raise."""
+    from robot_io.deployment import load_deployment, load_policy
+    from robot_io.ursim.robot import WiredRobot
+
+    with closing(_robot(job)) as robot:
+        if job.policy:
+            load_policy(job.policy)
+        if job.release:
+            load_deployment(_parts(job), robot.spec)
+        return robot.look() if isinstance(robot, WiredRobot) else robot.spec.robot
+
+
+def _robot(job: SessionJob) -> SimRobot | WiredRobot:
+    from robot_io.sim import make_robot
+
+    if not job.host:
+        return make_robot(job.task, cameras=job.cameras, image_px=job.image_px)
+    from robot_io.ursim.robot import WiredRobot
+
+    return WiredRobot(job.host, job.task, cameras=job.cameras, image_px=job.image_px)
 
 
 def spec_for(release: Release, task: str) -> RobotSpec:

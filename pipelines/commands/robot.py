@@ -35,8 +35,12 @@ class Demo:
 class Collect:
     """Record episodes on a robot: one call, one session."""
 
-    robot: Literal["sim"] = "sim"
-    """which robot"""
+    robot: Literal["sim", "ur"] = "sim"
+    """which robot: simulated here, or a UR arm behind its controller"""
+    host: str = ""
+    """address of the controller, for --robot ur"""
+    dry_run: bool = False
+    """check everything but motion, say what would be done, and end"""
     task: str = "tube_insertion"
     """slug"""
     episodes: int = 10
@@ -60,6 +64,7 @@ class Collect:
 
         _check_count(self.episodes)
         _check_task(self.task)
+        _check_host(self.robot, self.host)
         if self.session is not None:
             check_slug("session", self.session)
         if self.policy == "none" and self.teleop == "none":
@@ -80,16 +85,21 @@ class Collect:
             human="demo" if alone else "none" if self.teleop == "none" else "watching",
             policy=None if alone else Path(self.policy),
             live=True,
+            host=self.host,
         )
-        return _recorded(job)
+        return _looked(job) if self.dry_run else _recorded(job)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deploy:
     """Run a verified release on a robot, with the human's override; the episodes come back as a session."""
 
-    robot: Literal["sim"] = "sim"
-    """robot profile"""
+    robot: Literal["sim", "ur"] = "sim"
+    """robot profile: simulated here, or a UR arm behind its controller"""
+    host: str = ""
+    """address of the controller, for --robot ur"""
+    dry_run: bool = False
+    """check everything but motion, say what would be done, and end"""
     task: str = "tube_insertion"
     """slug"""
     release: str | None = None
@@ -107,6 +117,7 @@ class Deploy:
 
         _check_count(self.episodes)
         _check_task(self.task)
+        _check_host(self.robot, self.host)
         release = _verified(root, self.task, self.robot, self.release)
         robot = spec_for(release, self.task)
         gates.require(gates.check(release, robot))
@@ -122,14 +133,22 @@ class Deploy:
             release=release.version,
             arm="with",
             live=True,
+            host=self.host,
         )
         print(f"release {release.version} verified, {len(release.manifest.files)} files")
-        return _recorded(job)
+        return _looked(job) if self.dry_run else _recorded(job)
 
 
 def _check_count(episodes: int) -> None:
     if episodes < 1:
         raise UsageError(f"--episodes is {episodes}; a session holds one or more")
+
+
+def _check_host(robot: str, host: str) -> None:
+    if robot == "ur" and not host:
+        raise UsageError("--robot ur needs the controller's address; give --host")
+    if robot == "sim" and host:
+        raise UsageError(f"the simulated robot has no host {host}; give --robot ur with it")
 
 
 def _check_task(task: str) -> None:
@@ -173,6 +192,15 @@ def _recorded(job: SessionJob) -> int:
     if len(recorded) < len(summaries):
         told += f", {len(summaries) - len(recorded)} already there in another session: give another --seed"
     print(f"{told}; next: regrasp materialize" if recorded else told)
+    return 0
+
+
+def _looked(job: SessionJob) -> int:
+    """Everything but motion: the robot is there and ready, its cell gives frames, its models load and fit."""
+    from pipelines.simulated import look
+
+    print(look(job))
+    print(f"would record {len(job.seeds)} episodes as session {job.session}; nothing was moved, nothing was written")
     return 0
 
 

@@ -45,9 +45,10 @@ class CellClient:
         self._socket.close()
 
     def load(self, task: str) -> None:
-        """The task in the cell, where another one is there."""
+        """The task in the cell, where another one is there; to be called first."""
         if self._ask("tasks")["task"] != task:
             self._ask(f"task {task}")
+        self.sense()
 
     def reset(self, seed: int) -> None:
         """The scene of that episode, and the arm with it."""
@@ -90,7 +91,7 @@ class CellClient:
     @property
     def phi_resolution(self) -> float:
         """The smallest change of the potential that counts."""
-        return float(self._told["phi_resolution"] if self._told else self._ask("state")["phi_resolution"])
+        return float(self._told["phi_resolution"])
 
     def carried(self, arm: Aims) -> bool:
         """The object was in the hand."""

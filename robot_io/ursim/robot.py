@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from importlib.util import find_spec
 
+from episodes.errors import DeviceError
 from episodes.record import Array
 from robot_io.protocols import RobotSpec
 from robot_io.sim import SimRobot, make_robot
@@ -65,9 +67,32 @@ class WiredRobot(UrRobot):
         """The arm, as the scripted person sees it."""
         return self
 
+    def look(self) -> str:
+        """What is there, asked without moving anything: arm, limits, gripper, cameras; a line each.
+
+        `DeviceError` where the client library is missing or a camera gives nothing.
+        """
+        if find_spec("rtde_control") is None:
+            raise DeviceError("the UR arm needs the package ur_rtde; run `pip install ur_rtde==1.6.5`")
+        limits, sensed = self._reference, self.cell.sense()
+        frames = [f"{name} {frame.shape[0]} px" for name, frame in self._images().items()]
+        return "\n".join(
+            [
+                f"arm: {self.told}, running, in remote control",
+                f"box: {_row(limits.low)} to {_row(limits.high)}, m and rad",
+                f"lead: {_row(limits.lead)}, m and rad",
+                f"gripper: {sensed.opening:.0%} open",
+                f"cameras: {', '.join(frames) or 'none'}",
+            ]
+        )
+
     def at_wall(self) -> bool:
         """The target leans on a side wall (x or y) of its box."""
         return self._reference.leans(self.target, WALL_M)
+
+
+def _row(numbers: tuple[float, ...]) -> str:
+    return " ".join(f"{number:g}" for number in numbers)
 
 
 def wired_spec(direct: SimRobot) -> RobotSpec:
