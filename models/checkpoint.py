@@ -58,6 +58,14 @@ def load_state(modules: Mapping[str, torch.nn.Module], tensors: Mapping[str, tor
             ) from error
 
 
+def inputs(directory: Path, tensors: Mapping[str, torch.Tensor], prefix: str) -> int:
+    """How many values the network under `prefix` standardises; `IntegrityError` where its mean was not saved."""
+    mean = tensors.get(f"{prefix}standardise.mean")
+    if mean is None:
+        raise IntegrityError(f"{WEIGHTS} in {directory.name} holds no {prefix}standardise.mean; train again")
+    return len(mean)
+
+
 def prefixed(module: torch.nn.Module, prefix: str) -> dict[str, torch.Tensor]:
     """A module's tensors under `prefix`."""
     return {prefix + name: tensor for name, tensor in module.state_dict().items()}

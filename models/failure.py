@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from episodes.errors import DataRefused, IntegrityError
+from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.cloning import clone
 from models.dataset import StepData, check_alike
-from models.networks import Standardise, mlp, seeded
+from models.networks import Standardise, mlp, noisy, seeded
 from models.recovery import situations
 from models.sealed import as_written
 
@@ -54,9 +54,7 @@ class FailureNet(nn.Module):
         self.layers = mlp([situation + actions, hidden, hidden, 1])
 
     def forward(self, s_BS: Tensor, a_BA: Tensor, noise: float = 0.0) -> Tensor:
-        s_BS = self.standardise(s_BS)
-        if noise:
-            s_BS = s_BS + noise * torch.randn_like(s_BS)
+        s_BS = noisy(self.standardise(s_BS), noise)
         out: Tensor = self.layers(torch.cat([s_BS, a_BA], dim=1)).squeeze(1)
         return out
 
@@ -88,10 +86,7 @@ class FailurePredictor:
         tensors, saved = checkpoint.load(directory, "failure")
         with as_written(directory):
             names, config = tuple(saved["proprio_names"]), FailureConfig(**saved["config"])
-        mean = tensors.get("net.standardise.mean")
-        if mean is None:
-            raise IntegrityError(f"the failure predictor in {directory.name} lacks its normalisation; train again")
-        net = FailureNet(len(mean), saved["actions"], config.hidden).eval()
+        net = FailureNet(checkpoint.inputs(directory, tensors, "net."), saved["actions"], config.hidden).eval()
         checkpoint.load_state({"net.": net}, tensors)
         return cls(config, names, saved["actions"], net)
 

@@ -81,9 +81,7 @@ class ProgressNet(nn.Module):
 
     def latent(self, images_BCHW3: Tensor | None, proprio_BP: Tensor, noise: float = 0.0) -> Tensor:
         """(B, D): normalised camera latents beside standardised proprio."""
-        proprio_BP = self.standardise(proprio_BP)
-        if noise:
-            proprio_BP = proprio_BP + noise * torch.randn_like(proprio_BP)
+        proprio_BP = noisy(self.standardise(proprio_BP), noise)
         if self.encoder is None or self.norm is None or images_BCHW3 is None:
             return proprio_BP
         B, C = images_BCHW3.shape[:2]
@@ -94,6 +92,11 @@ class ProgressNet(nn.Module):
     def progress(self, latent_BD: Tensor) -> Tensor:
         """(B, K) progress."""
         return torch.sigmoid(torch.cat([head(latent_BD) for head in self.heads], dim=1))
+
+
+def noisy(x: Tensor, sd: float) -> Tensor:
+    """`x` with Gaussian noise of `sd`; where that is 0, `x` itself, and no random number is drawn."""
+    return x + sd * torch.randn_like(x) if sd else x
 
 
 def mlp(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential:

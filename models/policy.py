@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from episodes.errors import DataRefused, IntegrityError
+from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.cloning import clone
 from models.dataset import Progress, StepData, check_alike
-from models.networks import Standardise, mlp, seeded
+from models.networks import Standardise, mlp, noisy, seeded
 from models.observe import expanded
 from models.sampling import Draws
 from models.sealed import as_written
@@ -47,10 +47,7 @@ class BehaviourNet(nn.Module):
         self.layers = mlp([inputs, hidden, hidden, actions])
 
     def forward(self, x_BP: torch.Tensor, noise: float = 0.0) -> torch.Tensor:
-        x_BP = self.standardise(x_BP)
-        if noise:
-            x_BP = x_BP + noise * torch.randn_like(x_BP)
-        return torch.tanh(self.layers(x_BP))
+        return torch.tanh(self.layers(noisy(self.standardise(x_BP), noise)))
 
 
 @dataclass(slots=True)
@@ -86,10 +83,7 @@ class BehaviourPolicy:
         tensors, saved = checkpoint.load(directory, "policy")
         with as_written(directory):
             names, config = tuple(saved["proprio_names"]), PolicyConfig(**saved["config"])
-        mean = tensors.get("net.standardise.mean")
-        if mean is None:
-            raise IntegrityError(f"the policy in {directory.name} lacks its normalisation; train again")
-        net = BehaviourNet(len(mean), saved["actions"], config.hidden).eval()
+        net = BehaviourNet(checkpoint.inputs(directory, tensors, "net."), saved["actions"], config.hidden).eval()
         checkpoint.load_state({"net.": net}, tensors)
         return cls(config, saved["task"], names, saved["actions"], net)
 

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from episodes.errors import DataRefused, IntegrityError
+from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.cloning import clone
 from models.dataset import Progress, StepData, check_alike
-from models.networks import Standardise, mlp, seeded
+from models.networks import Standardise, mlp, noisy, seeded
 from models.observe import expanded, situation_columns
 from models.sampling import Draws
 from models.sealed import as_written
@@ -56,9 +56,7 @@ class ChunkNet(nn.Module):
 
     def forward(self, s_BS: torch.Tensor, g_BS: torch.Tensor, noise: float = 0.0) -> torch.Tensor:
         x = torch.cat([self.standardise(s_BS), self.standardise(g_BS)], 1)
-        if noise:
-            x = x + noise * torch.randn_like(x)
-        return torch.tanh(self.layers(x)).view(-1, HORIZON, self.actions)
+        return torch.tanh(self.layers(noisy(x, noise))).view(-1, HORIZON, self.actions)
 
 
 def situations(proprio: Array, names: Sequence[str]) -> Array:
@@ -100,10 +98,7 @@ class RecoveryPolicy:
         with as_written(directory):
             config = RecoveryConfig(**{**saved["config"], "goal_steps": tuple(saved["config"]["goal_steps"])})
             names = tuple(saved["proprio_names"])
-        mean = tensors.get("net.standardise.mean")
-        if mean is None:
-            raise IntegrityError(f"the recovery policy in {directory.name} lacks its normalisation; train again")
-        net = ChunkNet(len(mean), saved["actions"], config.hidden).eval()
+        net = ChunkNet(checkpoint.inputs(directory, tensors, "net."), saved["actions"], config.hidden).eval()
         checkpoint.load_state({"net.": net}, tensors)
         return cls(config, saved["task"], names, saved["actions"], net)
 

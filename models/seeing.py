@@ -23,7 +23,7 @@ from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.cloning import clone
 from models.dataset import StepData
-from models.networks import LATENT, ConvEncoder, Standardise, mlp, seeded
+from models.networks import LATENT, ConvEncoder, Standardise, mlp, noisy, seeded
 from models.sealed import as_written
 from models.value import select, value_columns
 
@@ -73,8 +73,7 @@ class SeeingNet(nn.Module):
 
     def forward(self, x_BC3HW: Tensor, proprio_BP: Tensor, noise: float) -> Tensor:
         """The action that the head reads from frames and noisy proprio."""
-        proprio_BP = self.standardise(proprio_BP)
-        proprio_BP = proprio_BP + noise * torch.randn_like(proprio_BP)
+        proprio_BP = noisy(self.standardise(proprio_BP), noise)
         return torch.tanh(self.head(torch.cat([self.latents(x_BC3HW), proprio_BP], dim=1)))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_runs import Killed, killed_after, same
 
 from episodes.errors import MissingExtra
 from episodes.store import EpisodeStore
@@ -24,7 +25,6 @@ from robot_io.benchmark import images
 from robot_io.benchmark.hil_serl import HilSerlConfig
 from robot_io.benchmark.images import ENCODER, SeeingRobot, robot_with_cameras, seen_through
 from robot_io.benchmark.method import Schedule
-from robot_io.benchmark.progress import SoFar
 from robot_io.benchmark.record import RunRecord
 from robot_io.benchmark.refit import RefitConfig
 from robot_io.benchmark.regrasp import HilSerlRegrasp, RegraspConfig
@@ -95,24 +95,10 @@ def test_a_demonstration_keeps_its_frames_and_the_record_says_which_encoder(whol
     assert whole.config["images"]["cameras"] == ["third", "wrist"]
 
 
-class Killed(Exception):
-    """What ends a run from outside."""
-
-
-def killed_after(episodes: int) -> Callable[[SoFar], None]:
-    def tell(so_far: SoFar) -> None:
-        if len(so_far.training) == episodes:
-            raise Killed("from outside")
-
-    return tell
-
-
 def test_a_killed_run_goes_on_to_the_identical_result(whole: RunRecord, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(PLAN, tmp_path, killed_after(len(whole.training) - 1))
-    again = run(PLAN, tmp_path)
-    assert all(a.equals(b) for a, b in zip(again.frames(), whole.frames(), strict=True))
-    assert (again.config, again.made) == (whole.config, whole.made)
+    assert same(run(PLAN, tmp_path), whole)
 
 
 def test_a_recorded_episode_is_seen_as_the_robot_saw_it(whole: RunRecord, root: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from benchmark_runs import Killed, killed_after, same
 
 from episodes.errors import DeviceError, UsageError
 from episodes.record import ActionSource, Outcome
@@ -25,7 +26,6 @@ from models.value import ValueConfig
 from robot_io.benchmark.controls import NoRecovery, Oracle, RandomTrigger, Sham, recovery_rates
 from robot_io.benchmark.hil_serl import HilSerl, HilSerlConfig
 from robot_io.benchmark.method import Schedule, Start
-from robot_io.benchmark.progress import SoFar
 from robot_io.benchmark.record import BROKEN, RunRecord, TrainingEpisode
 from robot_io.benchmark.refit import RefitConfig, labels_hash
 from robot_io.benchmark.regrasp import MIN_GAIN, TRIES, HilSerlRegrasp, Patient, RegraspConfig
@@ -80,30 +80,24 @@ def whole(root: Path) -> RunRecord:
 
 
 def test_the_smoke_run_sees_what_did_not_happen(whole: RunRecord) -> None:
-    assert missing(whole) == ""
+    assert missing([whole]) == []
     still = replace(whole, training=[replace(row, recovery_steps=0) for row in whole.training])
-    assert missing(still) == "tube_insertion hil_serl_regrasp seed 0 did not start a recovery"
-    refused = replace(still, made={"rounds": [{"refused": "too few"}]}, trials=[])
-    assert missing(refused).endswith(
-        "did not train after its warm-up nor fit a monitor and a recovery nor start a recovery"
-    )
+    assert missing([still]) == ["hil_serl_regrasp did not start a recovery on tube_insertion"]
+    refused = replace(still, task="pick_eggplant", made={"rounds": [{"refused": "too few"}]}, trials=[])
+    assert missing([refused]) == [
+        "pick_eggplant hil_serl_regrasp seed 0 did not train after its warm-up",
+        "hil_serl_regrasp did not fit a monitor and a recovery on pick_eggplant: too few",
+        "hil_serl_regrasp did not start a recovery on pick_eggplant: too few",
+    ]
 
 
-class Killed(Exception):
-    """What ends a run from outside."""
-
-
-def killed_after(episodes: int) -> Callable[[SoFar], None]:
-    def tell(so_far: SoFar) -> None:
-        if len(so_far.training) == episodes:
-            raise Killed("from outside")
-
-    return tell
-
-
-def same(one: RunRecord, other: RunRecord) -> bool:
-    frames = zip(one.frames(), other.frames(), strict=True)
-    return all(a.equals(b) for a, b in frames) and (one.config, one.made) == (other.config, other.made)
+def test_a_task_without_a_stall_is_no_lack_where_another_has_one(whole: RunRecord) -> None:
+    easy = replace(whole, task="pick_eggplant", made={"rounds": [{"refused": "too few"}]})
+    assert missing([easy, whole]) == []
+    assert missing([easy, replace(whole, method="sham", made=easy.made)]) != []
+    assert missing([replace(easy, made={"rounds": []}), whole]) == [
+        "pick_eggplant hil_serl_regrasp seed 0 did not come to a round"
+    ]
 
 
 def test_it_recovers_only_after_the_first_refit(whole: RunRecord) -> None:

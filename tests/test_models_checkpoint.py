@@ -79,3 +79,10 @@ def test_missing_extra_and_misshapen_tensors_are_refused() -> None:
         checkpoint.load_state({"a.": net}, {**state, "b.weight": torch.zeros(1)})
     with pytest.raises(IntegrityError, match="size mismatch"):
         checkpoint.load_state({"a.": net}, {**state, "a.bias": torch.zeros(9)})
+
+
+def test_a_network_without_its_mean_is_refused(tmp_path: Path) -> None:
+    mean = torch.zeros(3)
+    assert checkpoint.inputs(tmp_path, {"net.standardise.mean": mean}, "net.") == 3
+    with pytest.raises(IntegrityError, match=rf"{tmp_path.name} holds no other.standardise.mean; train again"):
+        checkpoint.inputs(tmp_path, {"net.standardise.mean": mean}, "other.")
