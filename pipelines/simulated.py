@@ -108,14 +108,17 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
 
 def look(job: SessionJob) -> str:
     """All of a session but its motion; what there is, a line each. Raises what the session would raise."""
-    from robot_io.deployment import load_deployment, load_policy
     from robot_io.ursim.robot import WiredRobot
 
     with closing(_robot(job)) as robot:
-        if job.policy:
-            load_policy(job.policy)
         if job.release:
+            from robot_io.deployment import load_deployment
+
             load_deployment(_parts(job), robot.spec)
+        elif job.policy:
+            from robot_io.deployment import load_policy
+
+            load_policy(job.policy)
         return robot.look() if isinstance(robot, WiredRobot) else robot.spec.robot
 
 
