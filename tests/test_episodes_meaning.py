@@ -175,3 +175,10 @@ def test_rotations_agree_with_matrices(angles: list[float]) -> None:
 def test_whole_nanoseconds_of_an_epoch_are_exact() -> None:
     stamps = np.array([1_526_716_017_390_000_001, 1_526_716_017_490_000_003])
     assert stamps_of(said(**{"from": "t", "unit": "ns"}), lambda _: stamps)[1] == pytest.approx(0.100000002, abs=1e-12)
+
+
+@pytest.mark.parametrize("field", ["intervention", "success"])
+def test_a_column_that_the_mapping_names_and_the_source_has_not_is_refused(field: str) -> None:
+    said = FieldMapping.model_validate("flag")
+    with pytest.raises(DataRefused, match=rf"there is no 'flag', of other; mend fields.{field} in the mapping"):
+        actors({"other": [0]}, 1, said) if field == "intervention" else outcome({"other": [0]}, {}, said)

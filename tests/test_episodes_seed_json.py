@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,48 @@ def test_files_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     file = source / "episode.json"
     file.write_bytes(file.read_bytes().replace(b"Insert", b"\xff\xfe"))
     assert refusal(tmp_path, source).episode == "episode.json"
+
+
+def test_the_mapping_says_what_other_keys_mean(tmp_path: Path) -> None:
+    steps = [
+        {key: value for key, value in step.items() if key != "human_intervene"}
+        | {"stamp": 1e9 + 0.25 * t, "force": [0.0, 0.0, float(t), 0.0, 0.0, 0.0], "robot": t < 2, "mark": "fine"}
+        for t, step in enumerate(with_step(0))
+    ]
+    fields = {
+        "time": {"from": "stamp", "unit": "s"},
+        "wrench": {"from": "force", "unit": ["N", "Nm"]},
+        "intervention": {"from": "robot", "true": "policy"},
+        "success": {"from": "mark", "values": {"fine": "failure"}},
+    }
+    said = {"fields": fields, "cameras": {"wrist": "hand"}}
+    report = import_dataset(edited(tmp_path, steps=steps), tmp_path / "w", mapping=said)
+    episode = EpisodeStore(tmp_path / "w").read(report.imported[0])
+    assert episode.time_s.tolist() == [0, 0.25, 0.5, 0.75, 1, 1.25]
+    assert episode.wrench is not None
+    assert episode.wrench[:, 2].tolist() == [0, 1, 2, 3, 4, 5]
+    assert episode.action_source.tolist() == [0, 0, 2, 2, 2, 2]
+    assert (episode.success, sorted(episode.images)) == (Outcome.FAILURE, ["hand", "third"])
+    assert not any("not kept" in warning or "steps a second" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ({"fields": {"reward": "none"}}, "the steps have no 'none', of t, "),
+        ({"fields": {"success": "none"}}, "the steps have no 'none', of t, .*; mend the mapping"),
+        ({"fields": {"reward": "odd"}}, "odd holds lists of several lengths"),
+        ({"fields": {"reward": "what"}}, "what is neither numbers nor text"),
+        ({"cameras": {"wrist": "third"}}, "would both be camera third"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused(tmp_path: Path, said: dict[str, Any], says: str) -> None:
+    steps = [step | {"odd": [[1], [2, 3]], "what": {"a": 1}} for step in with_step(0)]
+    (refused,) = import_dataset(edited(tmp_path, steps=steps), tmp_path / "w", mapping=said).quarantined
+    assert re.search(says, str(refused))
+
+
+def test_a_published_name_of_a_flag_counts_here_too(tmp_path: Path) -> None:
+    steps = [step | {"human_intervene": None, "is_intervention": t > 3} for t, step in enumerate(with_step(0))]
+    episode = imported(tmp_path, edited(tmp_path, steps=steps))
+    assert episode.action_source.tolist() == [0, 0, 0, 0, 2, 2]

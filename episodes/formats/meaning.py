@@ -82,7 +82,8 @@ def actors(columns: Mapping[str, Any], length: int, said: FieldMapping | None = 
     """
     if said is not None:
         key = said.source[0]
-        return Actors(_decode(key, columns[key], KNOWN.get(plain_name(key), "human"), said), key)
+        values = _asked(columns, key, "intervention")
+        return Actors(_decode(key, values, KNOWN.get(plain_name(key), "human"), said), key)
     for table in (KNOWN, GUESSED):
         found = {key: _decode(key, columns[key], table[plain_name(key)]) for key in columns if plain_name(key) in table}
         found = {key: source for key, source in found.items() if (source != ActionSource.UNKNOWN).any()}
@@ -157,7 +158,7 @@ def outcome(
     if said is not None:
         return _declared(steps, episode, said)
     found = {key: _word(key, value) for key, value in episode.items() if says_how_it_ended(key)}
-    found |= {key: _column(key, values) for key, values in steps.items() if says_how_it_ended(key)}
+    found |= {key: _column(key, steps[key]) for key in steps if says_how_it_ended(key)}
     found = {key: result for key, result in found.items() if result is not Outcome.UNKNOWN}
     if len(set(found.values())) > 1:
         one, other = sorted(found)[:2]
@@ -168,13 +169,22 @@ def outcome(
 
 def _declared(steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping) -> tuple[Outcome, str]:
     key = said.source[0]
-    values = np.asarray(episode[key] if key in episode else steps[key]).reshape(-1)
+    values = np.asarray(episode[key] if key in episode else _asked(steps, key, "success")).reshape(-1)
     if said.values:
         last = values[-1].decode(errors="replace") if isinstance(values[-1], bytes) else str(values[-1])
         result = Outcome(said.values.get(last, "unknown"))
     else:
         result = _word(key, values[-1]) if key in episode else _column(key, values)
     return result, f"field {key} by the import mapping" if result is not Outcome.UNKNOWN else ""
+
+
+def _asked(columns: Mapping[str, Any], key: str, field: str) -> Any:
+    """The column that the mapping names."""
+    try:
+        return columns[key]
+    except KeyError as error:
+        what = f"there is no {key!r}, of {', '.join(columns) or 'nothing'}"
+        raise DataRefused(f"{what}; mend fields.{field} in the mapping") from error
 
 
 def _word(key: str, value: Any) -> Outcome:

@@ -4,38 +4,47 @@
      "third_rgb": ..., "ee_pose": [x y z qx qy qz qw], "action": [...], "human_intervene": false}, ...]}
 
 Frames are passed through byte for byte. `t` counts steps; the layout has no times, so `fps` of the file, `--fps` or
-the usual 10 Hz makes them. `human_intervene` true is HUMAN, false is POLICY, absent is unknown.
+the usual 10 Hz makes them. `human_intervene` true is HUMAN, false is POLICY, absent is unknown. Of other keys of the
+steps those are read that `meaning` knows and those that `fields` in the mapping names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydantic
 
-from episodes.errors import EpisodeFormatError
-from episodes.formats import meaning
+from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.formats import fields, meaning
+from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
     MEND,
     Clock,
     ImportMapping,
     camera_info,
+    camera_names,
     collection_of,
     first_error,
     inside,
     pack_foreign,
+    placing,
     tell_once,
 )
-from episodes.record import Array, EncodedFrames, Episode, Outcome
+from episodes.record import Array, EncodedFrames, Episode
 from episodes.slug import slugify
 
 USUAL_FPS = 10.0
 _FRAME_SUFFIX = "_rgb"
-_FLAG = "human_intervene"
+_OWN: dict[Any, FieldMapping] = {
+    "ee_pose": FieldMapping.model_validate({"from": "ee_pose", "unit": "m", "rotation": "xyzw"}),
+    "executed_action": FieldMapping.model_validate("action"),
+}
+"""where the layout has what"""
 _STEPS = re.compile(rb'"steps"\s*:\s*\[')
 
 
@@ -87,76 +96,73 @@ class SeedJson:
 
     def read(self, name: str) -> Episode:
         """The episode of one JSON file."""
-        data = inside(self.root, name, episode=name, key="").read_bytes()
+        with placing(self.root.name, name):
+            return self._episode(name, inside(self.root, name, episode=name, key="").read_bytes())
+
+    def _episode(self, name: str, data: bytes) -> Episode:
         try:
             seed = SeedEpisode.model_validate_json(data)
         except pydantic.ValidationError as error:
             key, message = first_error(error)
             raise EpisodeFormatError(message, file=self.root.name, episode=name, key=key, remedy=MEND) from error
+        columns, notes = _Columns(seed.steps, self.root.name, name), list[str]()
+        said: dict[Any, FieldMapping] = self._mapping.fields
+        own = {name: field for name, field in _OWN.items() if field.source[0] in columns}
+        arrays = fields.arrays_of(own | said, columns.__getitem__, notes)
+        actors = meaning.actors(columns, len(seed.steps), said.get("intervention"))
+        whole = {} if seed.success is None else {"success": seed.success}
+        success, said_by = meaning.outcome(columns, whole, said.get("success"))
         clock = Clock.choose(self._fps, seed.fps, USUAL_FPS)
-        self._note(seed, clock)
-        return self._episode(name, seed, clock, sha256(data).hexdigest())
-
-    def _episode(self, name: str, seed: SeedEpisode, clock: Clock, digest: str) -> Episode:
-        task = "" if seed.task is None else slugify(seed.task)
-        flags = self._column(name, seed, _FLAG)
-        source = meaning.actors({} if flags is None else {_FLAG: flags}, len(seed.steps)).source
-        counts = np.array([step.t for step in seed.steps], float)
         images = self._images(name, seed)
+        tell_once(self.warnings, [*self._notes(seed, clock), actors.warning, *notes])
+        task = "" if seed.task is None else slugify(seed.task)
         return Episode(
             task=task,
             instruction=seed.instruction,
             session=task,
-            time_s=(counts - counts[0]) / clock.fps,
-            time_derivation=clock.derivation,
+            time_s=self._times(columns, clock),
+            time_derivation="recorded" if "time" in said else clock.derivation,
             fps=clock.fps,
-            action_source=source,
-            collection=collection_of(source),
-            success={True: Outcome.SUCCESS, False: Outcome.FAILURE, None: Outcome.UNKNOWN}[seed.success],
-            success_derivation="" if seed.success is None else "field success of the source",
+            action_source=actors.source,
+            collection=collection_of(actors.source),
+            success=success,
+            success_derivation=said_by,
             source_format="seed_json",
             source_uri=f"{self.root.name}/{name}",
-            source_sha256=digest,
-            ee_pose=self._column(name, seed, "ee_pose"),
-            executed_action=self._column(name, seed, "action"),
+            source_sha256=sha256(data).hexdigest(),
             images=images,
             cameras=camera_info(images),
+            **arrays,
         )
 
-    def _column(self, name: str, seed: SeedEpisode, key: str) -> Array | None:
-        """One value of every step as an array; None where no step has it; half of it is refused."""
-        values = [getattr(step, key) for step in seed.steps]
-        if all(value is None for value in values):
-            return None
-        sizes = [value is not None and np.size(value) for value in values]
-        odd = next((t for t, size in enumerate(sizes) if size is False or size != sizes[0]), None)
-        if odd is not None:
-            what = f"step {odd} has no {key}, or one of another length"
-            raise EpisodeFormatError(what, file=self.root.name, episode=name, key=f"steps.{odd}.{key}", remedy=MEND)
-        return np.array(values, bool if key == _FLAG else np.float64)
+    def _times(self, columns: _Columns, clock: Clock) -> Array:
+        stamps = self._mapping.fields.get("time")
+        counts = columns["t"]
+        return (counts - counts[0]) / clock.fps if stamps is None else fields.stamps_of(stamps, columns.__getitem__)
 
     def _images(self, name: str, seed: SeedEpisode) -> dict[str, EncodedFrames]:
         steps = [step.frame_keys() for step in seed.steps]
-        cameras = sorted(key.removesuffix(_FRAME_SUFFIX) for key in set().union(*steps))
+        short = {key: key.removesuffix(_FRAME_SUFFIX) for key in sorted(set().union(*steps))}
+        named = camera_names(short, self._mapping, self.root.name, name)
         return {
-            self._mapping.cameras.get(camera, slugify(camera)): pack_foreign(
-                self._frames(name, steps, camera), file=self.root.name, episode=name, key=camera + _FRAME_SUFFIX
-            )
-            for camera in cameras
+            named[key]: pack_foreign(self._frames(name, steps, key), file=self.root.name, episode=name, key=key)
+            for key in short
         }
 
     def _frames(self, name: str, steps: list[dict[str, str]], camera: str) -> Iterator[bytes]:
         folder = Path(name).parent
         for t, frames in enumerate(steps):
-            key = f"steps.{t}.{camera}{_FRAME_SUFFIX}"
-            if camera + _FRAME_SUFFIX not in frames:
+            key = f"steps.{t}.{camera}"
+            if camera not in frames:
                 what = f"step {t} has no frame of this camera"
                 raise EpisodeFormatError(what, file=self.root.name, episode=name, key=key, remedy=MEND)
-            yield inside(self.root, str(folder / frames[camera + _FRAME_SUFFIX]), episode=name, key=key).read_bytes()
+            yield inside(self.root, str(folder / frames[camera]), episode=name, key=key).read_bytes()
 
-    def _note(self, seed: SeedEpisode, clock: Clock) -> None:
-        extra = {key for step in seed.steps for key in (step.model_extra or {}) if key not in step.frame_keys()}
-        notes = clock.warning(self._fps)
+    def _notes(self, seed: SeedEpisode, clock: Clock) -> list[str]:
+        used = {key for said in self._mapping.fields.values() for key in said.source}
+        extra = {key for step in seed.steps for key in (step.model_extra or {}) if key not in step.frame_keys()} - used
+        extra = {key for key in extra if not meaning.says_who_acts(key) and not meaning.says_how_it_ended(key)}
+        notes = [] if "time" in self._mapping.fields else clock.warning(self._fps)
         notes += [f"not kept: {', '.join(sorted(extra))} of the steps"] if extra else []
         flags = {step.human_intervene for step in seed.steps}
         if flags == {False}:
@@ -164,7 +170,44 @@ class SeedJson:
                 "action_source: human_intervene is false at every step of an episode and is read as: the policy acted; "
                 "where a person drove, say so with action_source in the mapping"
             )
-        tell_once(self.warnings, notes)
+        return notes
+
+
+class _Columns(Mapping[str, Array]):
+    """What the steps say, by its key: (T,) or (T, n) numbers, or (T,) flags or text; frames are not among it."""
+
+    def __init__(self, steps: list[SeedStep], file: str, episode: str) -> None:
+        self._steps = [{k: v for k, v in step if v is not None and k not in step.frame_keys()} for step in steps]
+        self._keys = dict.fromkeys(key for step in self._steps for key in step)
+        self._file, self._episode = file, episode
+
+    def __getitem__(self, key: str) -> Array:
+        if key not in self._keys:
+            raise DataRefused(f"the steps have no {key!r}, of {', '.join(self._keys)}; mend the mapping")
+        values: list[Any] = [step.get(key) for step in self._steps]
+        try:
+            shapes = [(0,) if value is None else np.shape(value) for value in values]
+        except ValueError as error:
+            raise self._refusal(f"{key} holds lists of several lengths", f"steps.0.{key}") from error
+        odd = next((t for t, shape in enumerate(shapes) if 0 in shape or shape != shapes[0]), None)
+        if odd is not None:
+            raise self._refusal(f"step {odd} has no {key}, or one of another length", f"steps.{odd}.{key}")
+        found = np.array(values)
+        if found.dtype.kind not in "biufU":
+            raise self._refusal(f"{key} is neither numbers nor text", f"steps.0.{key}")
+        return found if found.dtype.kind in "bU" else found.astype(np.float64)
+
+    def _refusal(self, what: str, key: str) -> EpisodeFormatError:
+        return EpisodeFormatError(what, file=self._file, episode=self._episode, key=key, remedy=MEND)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 def _episode_files(path: Path) -> Iterator[Path]:
