@@ -117,10 +117,9 @@ def test_three_demonstrations_are_recorded_and_succeed(host: str, tmp_path: Path
     store = EpisodeStore(tmp_path)
     episodes = [store.read(name) for name in store.ids(session="wired")]
     assert len(episodes) == 3
-    assert all(not validate(episode) for episode in episodes)
     driven = [episode for episode in episodes if episode.end_reason != "fault"]
     assert driven
-    assert all(episode.success.as_bool() for episode in driven)
+    assert all(not validate(episode) and episode.success.as_bool() for episode in driven)
 
 
 @pytest.mark.slow
