@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,9 +53,10 @@ class Run:
         ]
         if self.images:
             open_context(1).free()
-        failed = _run_all(root, name, plans, self.workers, lacks=missing if self.smoke else None)
-        print(f"{len(plans) - failed} of {len(plans)} runs are done; next: regrasp benchmark table")
-        return 1 if failed else 0
+        done = _run_all(root, name, plans, self.workers)
+        lacks = missing(done) if self.smoke else []
+        print(*lacks, f"{len(done)} of {len(plans)} runs are done; next: regrasp benchmark table", sep="\n")
+        return 1 if lacks or len(done) < len(plans) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +126,13 @@ class Sweep:
 
         _check(self.tasks, self.workers)
         people = sweep_plans(self.tasks, self.seeds)
-        failed = 0
+        done = 0
         for name, plans in people.items():
             print(f"{name}:", flush=True)
-            failed += _run_all(root, name, plans, self.workers)
-        print(f"{sum(map(len, people.values())) - failed} runs are done; next: regrasp benchmark table --sweep")
-        return 1 if failed else 0
+            done += len(_run_all(root, name, plans, self.workers))
+        asked = sum(len(plans) for plans in people.values())
+        print(f"{done} of {asked} runs are done; next: regrasp benchmark table --sweep")
+        return 1 if done < asked else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,26 +161,21 @@ def _check(tasks: Sequence[str], workers: int) -> None:
         raise UsageError(f"there is no task {sorted(unknown)[0]!r}; choose among {', '.join(sorted(TASKS))}")
 
 
-def _run_all(
-    root: Path, name: str, plans: Sequence[Plan], workers: int, lacks: Callable[[RunRecord], str] | None = None
-) -> int:
-    """Do and tell every run of a schedule; how many failed, or lack something by the sentence of `lacks`."""
+def _run_all(root: Path, name: str, plans: Sequence[Plan], workers: int) -> list[RunRecord]:
+    """Do and tell every run of a schedule, and return those that are done."""
     from episodes.workspace import Workspace
     from pipelines.benchmark import run_plans
 
     Workspace.open(root, create=True)
-    failed: list[Plan] = []
+    records: list[RunRecord] = []
 
     def done(plan: Plan, what: RunRecord | Exception) -> None:
         print(_line(plan, what), flush=True)
-        lacking = lacks(what) if lacks and not isinstance(what, Exception) else ""
-        if lacking:
-            print(lacking)
-        if lacking or isinstance(what, Exception):
-            failed.append(plan)
+        if not isinstance(what, Exception):
+            records.append(what)
 
     run_plans(root, name, plans, workers=workers, done=done)
-    return len(failed)
+    return records
 
 
 def _schedule(asked: Run | Table) -> str:
