@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ class EpisodeStore:
         self.workspace = Workspace(Path(root))
         if (self.workspace.root / "workspace.json").exists():
             Workspace.open(root)
-        self._paths: dict[str, Path] = {}
+        self._places: dict[str, str] = {}
+        """episode -> the session in which it was last seen"""
         self._writing: set[str] = set()
         self._attributes = lru_cache(maxsize=100_000)(self._read_attributes)
         self._tables = lru_cache(maxsize=4096)(self._read_tables)
@@ -57,7 +59,6 @@ class EpisodeStore:
         with self.writing(episode.session):
             self._check_task(episode)
             atomic_write(path, image, check=lambda partial: _check_written(partial, arrays))
-        self._paths[episode_id] = path
         return episode_id
 
     @contextmanager
@@ -169,7 +170,6 @@ class EpisodeStore:
             os.replace(path, kept)
             sync_directory(kept.parent)
             sync_directory(path.parent)
-        self._paths.pop(episode_id, None)
         self._attributes.cache_clear()
         self._tables.cache_clear()
         return kept
@@ -177,25 +177,25 @@ class EpisodeStore:
     def _find(self, episode_id: str) -> Path | None:
         if not _EPISODE_ID.fullmatch(episode_id):
             raise UsageError(f"{episode_id!r} is not an episode id; `regrasp inspect` lists them")
-        known = self._paths.get(episode_id)
-        if known is not None and known.is_file():
-            return known
-        for session in self._folders():
+        known = self._places.get(episode_id)
+        for session in chain((known,) if known else (), self._folders()):
             path = self.workspace.episodes / session / f"{episode_id}.h5"
             if path.is_file():
-                self._paths[episode_id] = path
+                self._places[episode_id] = session
                 return path
         return None
 
-    def _folders(self) -> list[str]:
+    def _folders(self) -> Iterator[str]:
+        """The session directories, sorted; not read before the first is asked for."""
         directory = self.workspace.episodes
-        return sorted(name for name in os.listdir(directory) if is_slug(name)) if directory.is_dir() else []
+        yield from sorted(name for name in os.listdir(directory) if is_slug(name)) if directory.is_dir() else ()
 
     def _list(self, session: str) -> Iterator[str]:
         directory = self._session_directory(session)
         for name in os.listdir(directory) if directory.is_dir() else ():
             episode_id, dot, suffix = name.partition(".")
             if dot and suffix == "h5" and _EPISODE_ID.fullmatch(episode_id):
+                self._places[episode_id] = session
                 yield episode_id
 
     def _check_task(self, episode: Episode) -> None:

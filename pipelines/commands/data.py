@@ -105,9 +105,7 @@ class Inspect:
         if self.episode is not None:
             self._one(store, _full_id(store, self.episode))
         elif self.session is not None or self.json:
-            names = ("episode_id", "session", "task", "collection", "success", "length", "duration_s")
-            all_of = [_attributes(store, episode_id) for episode_id in _ids(store, self.session)]
-            rows = [{name: attributes.get(name) for name in names} | _damage(attributes) for attributes in all_of]
+            rows = [_row(_attributes(store, episode_id)) for episode_id in _ids(store, self.session)]
             print_json(rows) if self.json else print_rows(_filled(rows), empty="no episodes")
         else:
             print_rows(_filled([_summary(store, name) for name in store.sessions()]), empty="no episodes yet")
@@ -150,8 +148,11 @@ def _attributes(store: EpisodeStore, episode_id: str) -> dict[str, Any]:
         return {"episode_id": episode_id, "session": store.path(episode_id).parent.name, "damaged": str(error)}
 
 
-def _damage(attributes: Mapping[str, Any]) -> dict[str, str]:
-    return {"damaged": attributes["damaged"]} if "damaged" in attributes else {}
+def _row(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the list has of an episode; the rest is let go at once, there may be very many."""
+    names = ("episode_id", "session", "task", "collection", "success", "length", "duration_s")
+    damage = {"damaged": attributes["damaged"]} if "damaged" in attributes else {}
+    return {name: attributes.get(name) for name in names} | damage
 
 
 def _filled(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
