@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from episodes.errors import DataRefused, UsageError
 from episodes.formats import import_dataset
-from episodes.formats.exporting import EXPORT_FORMATS, ExportReport, Leaving, export_dataset
+from episodes.formats.exporting import ExportReport, Leaving, export_dataset
+from episodes.formats.registry import writers
 from episodes.images import decode
 from episodes.record import Array, EncodedFrames, Episode, Outcome
 from episodes.store import EpisodeStore
 
-HELD = tuple(name for name in EXPORT_FORMATS if name != "rerun")
+HELD = tuple(name for name in writers() if name != "rerun")
 """what needs no extra"""
 NOT_OF_THE_DATA = {"session", "source_format", "source_uri", "source_sha256"}
 """an import says its own"""

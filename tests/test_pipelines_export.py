@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -13,11 +14,17 @@ from synthetic import make_episode
 from audits.freeze import freeze
 from audits.log import AuditLog
 from episodes.formats import import_dataset
+from episodes.formats.registry import writers
 from episodes.split import assign
 from episodes.store import EpisodeStore
 from pipelines.cli import main
+from pipelines.commands.export import Format
 
 FORMATS = ("lerobot-v3", "robomimic", "seed-json")
+
+
+def test_the_command_offers_every_format() -> None:
+    assert get_args(Format) == tuple(writers())
 
 
 @pytest.fixture

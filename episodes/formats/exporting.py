@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from episodes.errors import DataRefused, UsageError
+from episodes.formats.registry import writers
 from episodes.record import Array, Episode, Outcome
 from episodes.store import EpisodeStore
 from episodes.workspace import disk_errors, writer_lock
-
-EXPORT_FORMATS = ("lerobot-v3", "robomimic", "seed-json", "uniintervene", "rerun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +53,9 @@ class ExportReport:
 class Writer(Protocol):
     """A dataset under construction at a path of its own; `finish` makes it whole."""
 
+    lost: ClassVar[tuple[str, ...]]
+    """the fields of an episode that the format has no place for"""
+
     def add(self, leaving: Leaving, episode: Episode) -> None: ...
     def finish(self) -> None: ...
     def close(self) -> None: ...
@@ -67,19 +69,20 @@ def export_dataset(
     format: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportReport:
-    """Write `episodes` of the store to `destination` as a dataset of `format`, one of `EXPORT_FORMATS`.
+    """Write `episodes` of the store to `destination` as a dataset of `format`, one of `registry.writers()`.
 
     `progress` is called with (done, total) episodes. Raises `UsageError` where the destination is taken or nothing is
     to go out, `DataRefused` for episodes that the format cannot hold together and for a full disk.
     """
     if not episodes:
         raise UsageError("there is no episode to export; `regrasp inspect` lists them")
-    if format not in EXPORT_FORMATS:
-        raise UsageError(f"there is no format {format!r}; the formats are {', '.join(EXPORT_FORMATS)}")
+    known = writers()
+    if format not in known:
+        raise UsageError(f"there is no format {format!r}; the formats are {', '.join(known)}")
     with _whole(destination) as partial:
-        writer = _open(format, store, partial, episodes)
+        writer = known[format](store, partial, episodes)
         try:
-            report = _write_all(store, writer, episodes, _LOST[format], progress)
+            report = _write_all(store, writer, episodes, progress)
             writer.finish()
         finally:
             writer.close()
@@ -90,7 +93,6 @@ def _write_all(
     store: EpisodeStore,
     writer: Writer,
     episodes: Sequence[Leaving],
-    never: Sequence[str],
     progress: Callable[[int, int], None],
 ) -> ExportReport:
     steps, lost = 0, set()
@@ -101,9 +103,9 @@ def _write_all(
             episode = replace(episode, success=leaving.success, success_derivation=leaving.success_derivation)
         writer.add(leaving, episode)
         steps += len(episode)
-        lost |= {name for name in never if given(episode, name)}
+        lost |= {name for name in writer.lost if given(episode, name)}
     progress(len(episodes), len(episodes))
-    return ExportReport(len(episodes), steps, tuple(name for name in never if name in lost))
+    return ExportReport(len(episodes), steps, tuple(name for name in writer.lost if name in lost))
 
 
 def given(episode: Episode, name: str) -> bool:
@@ -137,58 +139,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _open(format: str, store: EpisodeStore, path: Path, episodes: Sequence[Leaving]) -> Writer:
-    if format == "lerobot-v3":
-        from episodes.formats.lerobot.export import LeRobotV3Writer
-
-        return LeRobotV3Writer(store, path, episodes)
-    if format == "robomimic":
-        from episodes.formats.hdf5.robomimic_export import RobomimicWriter
-
-        return RobomimicWriter(path)
-    if format == "uniintervene":
-        from episodes.formats.pickles.export import UniInterveneWriter
-
-        return UniInterveneWriter(path)
-    if format == "rerun":
-        from episodes.formats.rerun_export import RerunWriter
-
-        return RerunWriter(path)
-    from episodes.formats.seed_json.export import SeedJsonWriter
-
-    return SeedJsonWriter(path)
-
-
-_LOST: dict[str, tuple[str, ...]] = {
-    "lerobot-v3": ("depth", "robot_stream"),
-    "robomimic": ("depth", "robot_stream"),
-    "seed-json": (
-        "proprio",
-        "wrench",
-        "policy_action",
-        "human_action",
-        "raw_action",
-        "policy_id",
-        "reward",
-        "depth",
-        "robot_stream",
-        "events",
-    ),
-    "rerun": ("policy_id", "robot_stream"),
-    "uniintervene": (
-        "ee_pose",
-        "wrench",
-        "policy_action",
-        "human_action",
-        "raw_action",
-        "policy_id",
-        "depth",
-        "robot_stream",
-        "events",
-    ),
-}
 
 
 def rate_of(episode: Episode) -> float:

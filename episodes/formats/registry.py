@@ -1,15 +1,17 @@
-"""Which formats come in, and which of them a dataset has."""
+"""Which formats come in and go out, and which of them a dataset has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from episodes.errors import EpisodeFormatError, UsageError
 
 if TYPE_CHECKING:
+    from episodes.formats.exporting import Leaving, Writer
     from episodes.formats.source import ImportMapping, Source
+    from episodes.store import EpisodeStore
 
 
 def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportMapping, float | None], Source]]]:
@@ -33,6 +35,23 @@ def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportM
         "seed_json": (seed_json.detect, seed_json.SeedJson),
         "columns": (tables.detect, tables.Columns),
         "transition_pickle": (pickles.detect, pickles.TransitionPickle),
+    }
+
+
+def writers() -> dict[str, Callable[[EpisodeStore, Path, Sequence[Leaving]], Writer]]:
+    """What makes each format's dataset at a path, from the store and the episodes that will go out."""
+    from episodes.formats.hdf5.robomimic_export import RobomimicWriter
+    from episodes.formats.lerobot.export import LeRobotV3Writer
+    from episodes.formats.pickles.export import UniInterveneWriter
+    from episodes.formats.rerun_export import RerunWriter
+    from episodes.formats.seed_json.export import SeedJsonWriter
+
+    return {
+        "lerobot-v3": LeRobotV3Writer,
+        "robomimic": lambda store, path, episodes: RobomimicWriter(path),
+        "seed-json": lambda store, path, episodes: SeedJsonWriter(path),
+        "uniintervene": lambda store, path, episodes: UniInterveneWriter(path),
+        "rerun": lambda store, path, episodes: RerunWriter(path),
     }
 
 

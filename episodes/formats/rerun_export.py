@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ ENTITIES = {
 
 class RerunWriter:
     """One recording an episode."""
+
+    lost: ClassVar[tuple[str, ...]] = ("policy_id", "robot_stream")
 
     def __init__(self, root: Path) -> None:
         self._rerun = _rerun()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -30,6 +31,8 @@ GYM = 2
 
 class RobomimicWriter:
     """One HDF5 file, written demonstration by demonstration."""
+
+    lost: ClassVar[tuple[str, ...]] = ("depth", "robot_stream")
 
     def __init__(self, path: Path) -> None:
         self._file = h5py.File(path, "w", libver=("earliest", "v110"))

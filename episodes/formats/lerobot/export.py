@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +44,8 @@ FILES_A_CHUNK = 1000
 
 class LeRobotV3Writer:
     """A dataset directory. Memory holds one episode, and of the others a few numbers."""
+
+    lost: ClassVar[tuple[str, ...]] = ("depth", "robot_stream")
 
     def __init__(self, store: EpisodeStore, root: Path, episodes: Sequence[Leaving]) -> None:
         self._root = root

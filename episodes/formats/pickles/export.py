@@ -13,7 +13,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,18 @@ PROTOCOL = 4
 
 class UniInterveneWriter:
     """One pickle an episode, numbered in the order they come."""
+
+    lost: ClassVar[tuple[str, ...]] = (
+        "ee_pose",
+        "wrench",
+        "policy_action",
+        "human_action",
+        "raw_action",
+        "policy_id",
+        "depth",
+        "robot_stream",
+        "events",
+    )
 
     def __init__(self, root: Path) -> None:
         self._root, self._count = root, 0

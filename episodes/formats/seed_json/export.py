@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,19 @@ from episodes.record import ActionSource, Episode
 
 class SeedJsonWriter:
     """One directory an episode, numbered in the order they come."""
+
+    lost: ClassVar[tuple[str, ...]] = (
+        "proprio",
+        "wrench",
+        "policy_action",
+        "human_action",
+        "raw_action",
+        "policy_id",
+        "reward",
+        "depth",
+        "robot_stream",
+        "events",
+    )
 
     def __init__(self, root: Path) -> None:
         self._root, self._count = root, 0
