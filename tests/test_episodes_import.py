@@ -14,7 +14,7 @@ from episodes.errors import DataRefused, EpisodeFormatError, UsageError
 from episodes.formats import ImportReport, import_dataset
 from episodes.formats.exporting import Leaving, export_dataset
 from episodes.images import encode_jpeg
-from episodes.record import ActionSource, EncodedFrames, Episode
+from episodes.record import ActionSource, EncodedFrames, Episode, Outcome
 from episodes.split import assign, read_split
 from episodes.store import EpisodeStore
 from pipelines.cli import main
@@ -35,6 +35,16 @@ def test_a_second_import_adds_nothing(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     assert store.ids() == sorted(first.imported)
     assert store.sessions() == ["seed_json-ram_insertion"]
+
+
+def test_another_outcome_of_an_episode_that_is_there_is_named_and_changes_nothing(tmp_path: Path) -> None:
+    first = import_dataset(SEED, tmp_path)
+    assert "other_outcome" not in kinds(import_dataset(SEED, tmp_path))
+    again = import_dataset(SEED, tmp_path, mapping={"success": "failure"})
+    (said,) = [warning for warning in again.warnings if warning.startswith("other_outcome (1 of 2 episodes)")]
+    assert f"{first.imported[0]} is there as success and is failure here (first in episode episode_000000" in said
+    assert again.duplicates == first.imported
+    assert EpisodeStore(tmp_path).read(first.imported[0]).success is Outcome.SUCCESS
 
 
 def test_task_and_session_can_be_named(tmp_path: Path) -> None:

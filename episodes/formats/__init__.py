@@ -145,10 +145,18 @@ class _Import:
         known = episode_id(episode)
         if self.store.contains(known):
             self.duplicates.append(known)
+            self._note_other_outcome(known, name, episode.success)
         else:
             self.groups = group_index(self.store) if self.groups is None else self.groups
             self.imported.append(self.store.write(replace(episode, session=self._session_of(episode.task))))
             self._note_group(known)
+
+    def _note_other_outcome(self, known: str, name: str, here: Outcome) -> None:
+        """An episode never changes, so an outcome that a second import knows better would be lost without a word."""
+        there = self.store.attributes(known)["success"]
+        if here is not Outcome.UNKNOWN and here.value != there:
+            what = f"{known} is there as {there} and is {here.value} here (first in episode {name})"
+            self._note("other_outcome", f"{what}; an import changes nothing: decide with `regrasp label episodes`")
 
     def _note_group(self, new: str) -> None:
         """Keep in mind where the trajectory of a new episode was there before; they will share a split."""
