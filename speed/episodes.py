@@ -37,7 +37,7 @@ def converting(folder: Path, rounds: int) -> dict[str, Any]:
     """JPEG episodes of two VGA cameras into the store; the floor reads the same files and writes one."""
     from episodes.formats import import_dataset
 
-    source = json_dataset(folder / "json", SIZES["VGA"], episodes=2, length=100)
+    source = json_dataset(folder / "json", SIZES["VGA"], episodes=1, length=50)
     files = sorted(file for file in source.rglob("*") if file.is_file())
     frames = sum(file.suffix == ".jpg" for file in files)
     fresh = (folder / "converted" / str(k) for k in range(2 * rounds + 1))
@@ -113,7 +113,7 @@ def rows(folder: Path, rounds: int) -> Iterator[dict[str, Any]]:
     """A window of states, and a chunk of actions, of a random step; nothing is decoded."""
     store = EpisodeStore(folder / "VGA")
     with ExitStack() as opened:
-        files = {name: opened.enter_context(h5py.File(store.path(name), "r")) for name in store.ids()}
+        files = {name: opened.enter_context(h5py.File(store.path(name), "r", locking=False)) for name in store.ids()}
         for stage, parts, steps in (
             ("window of states", {"proprio": "observation/proprio", "ee_pose": "observation/ee_pose"}, WINDOW),
             ("chunk of actions", {"executed_action": "action/executed"}, CHUNK),
