@@ -25,7 +25,7 @@ CURVE_STAGES = {"values/curves": ("value", "risk"), "triggers/curves": ("trigger
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Export episodes: LeRobot v3.0, robomimic HDF5, episode JSON, UniIntervene's pickles, Rerun. Excluded episodes stay here."""
+    """Export episodes to a format of the field; excluded episodes stay here."""
 
     destination: Positional[Path]
     """directory to make; a file for robomimic"""
