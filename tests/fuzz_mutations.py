@@ -112,7 +112,13 @@ def _parquet(path: Path, random: Random) -> None:
     table = pq.read_table(path)
     k = random.randrange(table.num_columns)
     rows = table.num_rows
-    odd = [pa.nulls(rows), pa.array([random.choice(ODD[6:10])] * rows), pa.array([""] * rows), pa.array([-1] * rows)]
+    floats = [random.choice((0.5, 1e308, np.nan, np.inf))] * rows
+    odd = [
+        pa.nulls(rows),
+        pa.array(floats),
+        pa.array([""] * rows),
+        pa.array([-1] * rows),
+    ]
     odd += [
         pa.array([[0.0] * (i % 3) for i in range(rows)]),
         pa.array([{"a": 1}] * rows),

@@ -165,6 +165,25 @@ def test_a_damaged_video_quarantines_its_episodes(tmp_path: Path) -> None:
     assert {error.key for error in report.quarantined} == {"observation.images.image_0"}
 
 
+def test_a_video_of_an_unknown_codec_is_refused(tmp_path: Path) -> None:
+    source = edited(tmp_path)
+    (source / VIDEO).write_bytes((source / VIDEO).read_bytes().replace(b"av01", b"zz01"))
+    report = import_dataset(source, tmp_path / "w")
+    assert report.imported == ()
+    assert "its codec is not known" in str(report.quarantined[0])
+
+
+def test_a_table_whose_columns_are_of_another_kind_is_refused(tmp_path: Path) -> None:
+    source = edited(tmp_path)
+    data = (source / DATA).read_bytes()
+    (source / DATA).write_bytes(data.replace(b"frame_index", b"frame_inde\xff"))
+    assert "no Parquet file" in str(import_dataset(source, tmp_path / "w").quarantined[0])
+    (source / DATA).write_bytes(data)
+    pq.write_table(pa.table({"task_index": [[0]], "task": ["a"]}), source / "meta" / "tasks.parquet")
+    with pytest.raises(EpisodeFormatError, match=r"not the columns of one.*tasks.parquet"):
+        import_dataset(source, tmp_path / "w")
+
+
 def test_holes_in_a_column_are_refused(tmp_path: Path) -> None:
     actions = pq.read_table(BRIDGE / DATA)["action"].to_pylist()
     actions[12] = None

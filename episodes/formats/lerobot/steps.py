@@ -99,7 +99,7 @@ class EpisodeTable:
         with reading(file, episode):
             self._digest = sha256_of(path)
             self._parquet = pq.ParquetFile(path)
-        self._ranges = [_range(self._parquet.metadata.row_group(g)) for g in range(self._parquet.num_row_groups)]
+            self._ranges = [_range(self._parquet.metadata.row_group(g)) for g in range(self._parquet.num_row_groups)]
         self._kept: tuple[list[int], pa.Table] | None = None
 
     @property
@@ -135,7 +135,7 @@ def reading(file: str, episode: str = "") -> Iterator[None]:
     """Arrow's ways of failing turned into one sentence."""
     try:
         yield
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         first = (str(error) or repr(error)).splitlines()[0]
         what, remedy = f"no Parquet file, or not the columns of one: {first}", "copy the file again, whole"
         raise EpisodeFormatError(what, file=file, episode=episode, remedy=remedy) from error

@@ -55,6 +55,8 @@ def _encoded(
     `alone`: and of one more, where there is one.
     """
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise ValueError("its codec is not known")
     if stream.width * stream.height > MAX_PIXELS:
         raise ValueError(f"it claims {stream.width} x {stream.height} pixels")
     size = stream.height, stream.width
