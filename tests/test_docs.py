@@ -38,8 +38,11 @@ TASK = "tube_insertion"
 SERVERS = {"ui": "/server_info", "app": "/_stcore/health"}
 FIRST_STEPS = ("python3 -m venv .venv", "source .venv/bin/activate")
 """what only a fresh clone needs; the set-up has its own script"""
-ENDS_WITH = {("your-own-data.md", "regrasp materialize"): 4}
-"""documented refusals: nobody gave the imported episodes their outcomes here"""
+ENDS_WITH = {
+    ("your-own-data.md", "regrasp materialize"): 4,
+    ("formats.md", "regrasp export exports/tube-pickles --format uniintervene --task tube_insertion"): 3,
+}
+"""documented refusals: nobody gave the imported episodes their outcomes here; the quick demo has no second camera"""
 MAPPING = {"instruction": "lift the cube", "collection": "demo", "action_source": "human"}
 
 
