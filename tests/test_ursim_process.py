@@ -240,9 +240,10 @@ def test_the_dashboard_speaks_garbled(host: str) -> None:
 
 
 def test_a_script_in_local_control_does_not_start(host: str) -> None:
-    inject(host, "local_control")
     with closing(LineClient(host, 29999)) as dashboard, closing(LineClient(host, 30003)) as scripts:
         dashboard.line()
+        dashboard.ask("stop")  # what a client of before left running
+        inject(host, "local_control")
         assert dashboard.ask("is in remote control") == "false"
         scripts.socket.sendall(b"def anything():\n  popup(1)\nend\n")
         assert dashboard.ask("running") == "Program running: false"

@@ -83,12 +83,21 @@ def streams(arm: Arm) -> dict[str, Any]:
     return {"all": all(told), "servoed": float(arm.q()[0] - start[0]), "lifted": float(arm.pose()[2] - low)}
 
 
+def _settles(control: Any) -> bool:
+    """Whether the arm stands within 2 s: a move is over when its path is, and the arm follows its path late."""
+    for _ in range(100):
+        if control.isSteady():
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def asks(arm: Arm) -> dict[str, Any]:
     control = arm.control
     given = [0.0, 0.0, 0.15, 0.0, 0.0, 0.0]
     zeroed = control.zeroFtSensor()
     told = {
-        "steady": control.isSteady(),
+        "steady": _settles(control),
         "zeroed": zeroed,
         "inverse_off": off(control.getInverseKinematics(arm.pose().tolist(), arm.q().tolist()), arm.q()),
         "tcp_set": control.setTcp(given),
