@@ -167,6 +167,7 @@ def freeze_one_label(page: Page, name: str) -> None:
         page.get_by_text("Freeze labels for training").click()
     page.get_by_label("Name of the freeze").fill(name)
     page.get_by_role("button", name="Freeze 1 decision").click()
+    expect(page.get_by_text(f"Newest: {name}")).to_be_visible()
     expect(page.get_by_text("regrasp materialize")).to_be_visible()
 
 
