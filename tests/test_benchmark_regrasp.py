@@ -80,24 +80,14 @@ def whole(root: Path) -> RunRecord:
 
 
 def test_the_smoke_run_sees_what_did_not_happen(whole: RunRecord) -> None:
-    assert missing([whole]) == []
+    assert missing(whole) == ""
     still = replace(whole, training=[replace(row, recovery_steps=0) for row in whole.training])
-    assert missing([still]) == ["hil_serl_regrasp did not start a recovery on tube_insertion"]
-    refused = replace(still, task="pick_eggplant", made={"rounds": [{"refused": "too few"}]}, trials=[])
-    assert missing([refused]) == [
-        "pick_eggplant hil_serl_regrasp seed 0 did not train after its warm-up",
-        "hil_serl_regrasp did not fit a monitor and a recovery on pick_eggplant: too few",
-        "hil_serl_regrasp did not start a recovery on pick_eggplant: too few",
-    ]
-
-
-def test_a_task_without_a_stall_is_no_lack_where_another_has_one(whole: RunRecord) -> None:
-    easy = replace(whole, task="pick_eggplant", made={"rounds": [{"refused": "too few"}]})
-    assert missing([easy, whole]) == []
-    assert missing([easy, replace(whole, method="sham", made=easy.made)]) != []
-    assert missing([replace(easy, made={"rounds": []}), whole]) == [
-        "pick_eggplant hil_serl_regrasp seed 0 did not come to a round"
-    ]
+    assert missing(still) == "tube_insertion hil_serl_regrasp seed 0 did not start a recovery"
+    refused = replace(still, made={"rounds": [{"refused": "too few"}]}, trials=[])
+    assert missing(refused) == (
+        "tube_insertion hil_serl_regrasp seed 0 did not train after its warm-up nor fit a monitor and a recovery "
+        "nor start a recovery: too few"
+    )
 
 
 def test_it_recovers_only_after_the_first_refit(whole: RunRecord) -> None:
@@ -173,7 +163,9 @@ def test_random_spends_what_its_match_spent_and_resumes(whole: RunRecord, root: 
         run(plan("random"), tmp_path / "unmatched")
     one = run(plan("random"), tmp_path / "one", matched=root)
     rates = recovery_rates(whole)
-    for rate, (first, stop) in zip(rates, bounds(one), strict=False):  # its last episode may begin before a round more
+    spans = bounds(one)
+    assert abs(len(spans) - len(rates)) <= 1  # the last episode of one may end before a round that the other began
+    for rate, (first, stop) in zip([*rates, 0.0][: len(spans)], spans, strict=True):
         rows = [row for row in one.training if first <= row.first_step < stop]
         asked = sum(row.policy_steps + row.recoveries for row in rows)
         assert sum(row.recoveries for row in rows) <= asked * rate + 1

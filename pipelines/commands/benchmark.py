@@ -54,7 +54,7 @@ class Run:
         if self.images:
             open_context(1).free()
         done = _run_all(root, name, plans, self.workers)
-        lacks = missing(done) if self.smoke else []
+        lacks = [lack for lack in map(missing, done) if lack] if self.smoke else []
         print(*lacks, f"{len(done)} of {len(plans)} runs are done; next: regrasp benchmark table", sep="\n")
         return 1 if lacks or len(done) < len(plans) else 0
 

@@ -1,21 +1,13 @@
-"""Did runs do what their methods are for? The smoke run asks that of every record; it says nothing about how well."""
+"""Did a run do what its method is for? The smoke run asks that of every record; it says nothing about how well."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 from robot_io.benchmark.record import RunRecord
 from robot_io.benchmark.rounds import REFUSED
 
-
-class Asked(NamedTuple):
-    """What a run of a method should have done."""
-
-    what: str
-    done: Callable[[RunRecord], bool]
-    everywhere: bool = True
-    """False for what asks for a robot that gets stuck: on an easy task few episodes have nothing to learn that from"""
+Asked = tuple[str, Callable[[RunRecord], bool]]
 
 
 def _learned(run: RunRecord) -> bool:
@@ -40,40 +32,26 @@ def _asked(run: RunRecord) -> bool:
     return any("asked" in row.reasons for row in run.training)
 
 
-LEARNED = Asked("train after its warm-up", _learned)
-TRIED = Asked("come to a round", lambda run: bool(run.made["rounds"]))
-REFITTED = Asked("fit a monitor and a recovery", _refitted, everywhere=False)
-RECOVERED = Asked("start a recovery", _recovered, everywhere=False)
+LEARNED: Asked = ("train after its warm-up", _learned)
+REFITTED: Asked = ("fit a monitor and a recovery", _refitted)
+RECOVERED: Asked = ("start a recovery", _recovered)
 OWN: Mapping[str, tuple[Asked, ...]] = {
-    "bc": (Asked("get judged", lambda run: any(trial.test for trial in run.trials)),),
+    "bc": (("get judged", lambda run: any(trial.test for trial in run.trials)),),
     "hil_serl": (LEARNED,),
-    "hg_dagger": (LEARNED, Asked("clone anew", lambda run: bool(run.made["clones"]))),
-    "hil_serl_farl": (
-        LEARNED,
-        TRIED,
-        Asked("fit a predictor and a recovery policy", _foresees, everywhere=False),
-        RECOVERED,
-    ),
-    "hil_serl_regrasp": (LEARNED, TRIED, REFITTED, RECOVERED),
-    "random": (LEARNED, TRIED, REFITTED, RECOVERED),
-    "sham": (LEARNED, TRIED, REFITTED, RECOVERED),
-    "oracle": (LEARNED, TRIED, REFITTED, RECOVERED),
-    "no_recovery": (LEARNED, TRIED, REFITTED, Asked("ask the person", _asked, everywhere=False)),
+    "hg_dagger": (LEARNED, ("clone anew", lambda run: bool(run.made["clones"]))),
+    "hil_serl_farl": (LEARNED, ("fit a predictor and a recovery policy", _foresees), RECOVERED),
+    "hil_serl_regrasp": (LEARNED, REFITTED, RECOVERED),
+    "random": (LEARNED, REFITTED, RECOVERED),
+    "sham": (LEARNED, REFITTED, RECOVERED),
+    "oracle": (LEARNED, REFITTED, RECOVERED),
+    "no_recovery": (LEARNED, REFITTED, ("ask the person", _asked)),
 }
 
 
-def missing(runs: Sequence[RunRecord]) -> list[str]:
-    """What of their methods' own the runs did not do, in sentences: each by itself, or a method in none of its runs."""
-    return [sentence for method in dict.fromkeys(run.method for run in runs) for sentence in _of(method, runs)]
-
-
-def _of(method: str, runs: Sequence[RunRecord]) -> Iterator[str]:
-    mine = [run for run in runs if run.method == method]
-    for asked in OWN[method]:
-        lacking = [run for run in mine if not asked.done(run)]
-        if asked.everywhere:
-            yield from (f"{run.task} {method} seed {run.seed} did not {asked.what}" for run in lacking)
-        elif len(lacking) == len(mine):
-            tasks = ", ".join(dict.fromkeys(run.task for run in mine))
-            refused = [str(told[REFUSED]) for run in mine for told in run.made["rounds"] if REFUSED in told]
-            yield f"{method} did not {asked.what} on {tasks}" + (f": {refused[0]}" if refused else "")
+def missing(run: RunRecord) -> str:
+    """What of its method's own a run did not do, and why no round was fitted, as a sentence; empty where it did all."""
+    lacks = [what for what, done in OWN[run.method] if not done(run)]
+    if not lacks:
+        return ""
+    refused = [f": {told[REFUSED]}" for told in run.made.get("rounds", []) if REFUSED in told]
+    return f"{run.task} {run.method} seed {run.seed} did not {' nor '.join(lacks)}" + "".join(refused[:1])
