@@ -228,12 +228,16 @@ def _settle(store: EpisodeStore, path: Path) -> Recovered | None:
 
 
 def _keep(store: EpisodeStore, path: Path, text: JournalText) -> str | None:
-    """Store the episode, or move it to `discarded/`; an identical one that was kept before is not touched."""
+    """Store the episode, or move it to `discarded/`; an identical one that was kept before is not touched.
+
+    In the same session that is a run that goes on where it was killed, and nothing to tell anybody.
+    """
     episode = assemble(text)
     known = store.contains(episode_id(episode))
     written = store.write(episode)
-    if known:
-        _log.warning("the episode in %s was recorded before, as %s", path, written)
+    kept_in = store.path(written).parent.name
+    if kept_in != episode.session:
+        _log.warning("episode %s of session %s is there already, in session %s", written, episode.session, kept_in)
     if not is_discarded(text):
         return written
     if not known:

@@ -212,16 +212,25 @@ def test_a_discarded_episode_is_kept_out_of_the_store(tmp_path: Path) -> None:
     assert not journal_of(tmp_path).exists()
 
 
-def test_discarding_a_repetition_keeps_the_episode_that_was_kept(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with SessionRecorder(tmp_path, "s1") as recorder, caplog.at_level(logging.WARNING):
+def test_discarding_a_repetition_keeps_the_episode_that_was_kept(tmp_path: Path) -> None:
+    with SessionRecorder(tmp_path, "s1") as recorder:
         record(recorder)
         kept = recorder.finish(END)
         record(recorder)
         recorder.discard()
     assert EpisodeStore(tmp_path).ids() == [kept]
-    assert "recorded before" in caplog.text
+
+
+def test_who_records_twice_is_told_and_who_goes_on_with_a_killed_run_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for session, told in (("s1", ""), ("s1", ""), ("s2", "of session s2 is there already, in session s1")):
+        caplog.clear()
+        with SessionRecorder(tmp_path, session) as recorder, caplog.at_level(logging.WARNING):
+            record(recorder)
+            recorder.finish(END)
+        assert bool(caplog.text) == bool(told)
+        assert told in caplog.text
 
 
 def test_an_episode_without_steps_is_none(tmp_path: Path) -> None:
