@@ -305,6 +305,8 @@ def test_markup_in_names_and_notes_stays_text(server: str, root: Path, page: Pag
     expect(page.get_by_text("8 episodes")).to_be_visible()
     login(page, name)
     press(page, "f", "is failure")
+    expect(page.get_by_role("button", name="Jam")).to_be_visible()
+    settled(page)
     page.keyboard.press("2")
     expect(page.get_by_role("button", name="Jam")).to_have_attribute("kind", "primary")
     settled(page)
