@@ -16,6 +16,8 @@ OUTCOMES = ("success", "failure", "unknown")
 FAILURE_MODES = ("slip", "jam", "wrong_grasp", "drop", "timeout", "other")
 LABEL_VERDICTS = ("accept", "reject", "unsure")
 PAIR_VERDICTS = ("valid", "wrong_phase", "unreachable", "unsafe", "not_better")
+MARKS = ("progress", "stagnant", "regress", "none")
+"""what a person saw the robot do over some steps; "none" takes a mark away again"""
 
 Rule = Callable[[Any], bool]
 
@@ -44,9 +46,12 @@ KINDS: dict[str, dict[str, Rule]] = {
     "episode.exclude": {"excluded": lambda value: isinstance(value, bool)},
     "episode.weight": {"weight": _is_weight},
     "episode.note": {"text": _is_text},
+    "episode.progress": {**_RANGE, "mark": _one_of(*MARKS)},
     "label.verdict": {"verdict": _one_of(*LABEL_VERDICTS)},
     "label.edit": _RANGE,
     "label.create": {"episode_id": _is_text, **_RANGE},
+    "label.split": {"episode_id": _is_text, **_RANGE, "at": _is_step},
+    "label.merge": {**_RANGE, "other": _is_text},
     "pair.verdict": {"verdict": _one_of(*PAIR_VERDICTS)},
     "undo": {"seq": _is_step},
 }
@@ -65,3 +70,5 @@ def check(kind: str, item: str, value: Mapping[str, Any]) -> None:
         raise UsageError(f"{kind} for {item} is wrong in {', '.join(wrong)}; it holds {', '.join(rules)}{bound}")
     if "stop" in rules and value["start"] >= value["stop"]:
         raise UsageError(f"{kind} for {item} ends at step {value['stop']} before it starts; give start < stop")
+    if "at" in rules and not value["start"] < value["at"] < value["stop"]:
+        raise UsageError(f"{kind} for {item} cuts at step {value['at']}, which leaves one part empty; cut inside it")

@@ -23,9 +23,12 @@ class AuditState:
     episodes: Decisions = field(default_factory=dict)
     """episode id -> any of success, failure_mode, excluded, weight, note"""
     labels: Decisions = field(default_factory=dict)
-    """label id -> any of verdict, start, stop; origin "human" and episode_id for those a person made"""
+    """label id -> any of verdict, start, stop; origin "human" and episode_id for those a person made; merged_into for
+    one that went into another, which it stands rejected beside"""
     pairs: Decisions = field(default_factory=dict)
     """pair id -> verdict"""
+    progress: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
+    """episode id -> (start, stop, mark) as they were given: a later one lies over the earlier"""
 
 
 def fold(events: Iterable[Event]) -> AuditState:
@@ -59,6 +62,24 @@ def _label_create(state: AuditState, item: str, value: Mapping[str, Any]) -> Non
     state.labels[item] = {**value, "origin": "human", "verdict": "accept"}
 
 
+def _label_split(state: AuditState, item: str, value: Mapping[str, Any]) -> None:
+    """The label ends at the cut, and what lies behind it is a label a person made."""
+    at, stop = value["at"], value["stop"]
+    _label_edit(state, item, {"start": value["start"], "stop": at})
+    made = {"episode_id": value["episode_id"], "start": at, "stop": stop}
+    _label_create(state, f"{value['episode_id']}:{at}-{stop}", made)
+
+
+def _label_merge(state: AuditState, item: str, value: Mapping[str, Any]) -> None:
+    """The label reaches over both, and the other one is over."""
+    _label_edit(state, item, value)
+    state.labels.setdefault(value["other"], {}).update(verdict="reject", merged_into=item)
+
+
+def _progress(state: AuditState, item: str, value: Mapping[str, Any]) -> None:
+    state.progress.setdefault(item, []).append((value["start"], value["stop"], value["mark"]))
+
+
 def _pair_verdict(state: AuditState, item: str, value: Mapping[str, Any]) -> None:
     state.pairs[item] = {"verdict": value["verdict"]}
 
@@ -69,8 +90,11 @@ _APPLY: Mapping[str, Callable[[AuditState, str, Mapping[str, Any]], None]] = {
     "episode.exclude": _episode("excluded", "excluded"),
     "episode.weight": _episode("weight", "weight"),
     "episode.note": _episode("note", "text"),
+    "episode.progress": _progress,
     "label.verdict": _label_verdict,
     "label.edit": _label_edit,
     "label.create": _label_create,
+    "label.split": _label_split,
+    "label.merge": _label_merge,
     "pair.verdict": _pair_verdict,
 }

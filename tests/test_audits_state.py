@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from audits.events import Event
 from audits.freeze import freeze, latest, list_freezes, load
+from audits.kinds import check
 from audits.log import AuditLog
 from audits.state import AuditState, fold
 from episodes.errors import DataRefused, UsageError
@@ -24,7 +25,10 @@ DECISIONS = [
     ("label.verdict", "e1:2-5", {"verdict": "reject"}),
     ("label.edit", "e1:2-5", {"start": 3, "stop": 6}),
     ("label.create", "e1:7-9", {"episode_id": "e1", "start": 7, "stop": 9}),
+    ("label.split", "e1:2-5", {"episode_id": "e1", "start": 2, "at": 4, "stop": 5}),
+    ("label.merge", "e1:2-5", {"start": 2, "stop": 9, "other": "e1:7-9"}),
     ("pair.verdict", "e1:2>e2:4", {"verdict": "valid"}),
+    ("episode.progress", "e1", {"start": 0, "stop": 4, "mark": "stagnant"}),
 ]
 decisions = st.lists(st.sampled_from(DECISIONS), max_size=12)
 
@@ -49,6 +53,18 @@ def test_any_decisions_and_their_undos_in_any_order_leave_nothing(before, more, 
     for seq in added:
         events = undo(events, seq)
     assert fold(events) == fold(sequence(before))
+
+
+def test_a_label_is_cut_in_two_and_two_become_one_by_one_decision_each() -> None:
+    cut = ("label.split", "e1:2-8", {"episode_id": "e1", "start": 2, "at": 5, "stop": 8})
+    join = ("label.merge", "e1:2-8", {"start": 2, "stop": 8, "other": "e1:5-8"})
+    first = {"start": 2, "stop": 5, "verdict": "accept"}
+    second = {"episode_id": "e1", "start": 5, "stop": 8, "origin": "human", "verdict": "accept"}
+    assert fold(sequence([cut])).labels == {"e1:2-8": first, "e1:5-8": second}
+    gone = second | {"verdict": "reject", "merged_into": "e1:2-8"}
+    assert fold(sequence([cut, join])).labels == {"e1:2-8": first | {"stop": 8}, "e1:5-8": gone}
+    with pytest.raises(UsageError, match="leaves one part empty"):
+        check(cut[0], cut[1], {**cut[2], "at": 8})
 
 
 @given(decisions.filter(bool), st.integers(0, 6), st.data())
