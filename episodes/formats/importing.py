@@ -106,6 +106,7 @@ class _Import:
     kinds: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
+    cameras: set[str] = field(default_factory=set)
     groups: dict[str, str] | None = None
     """group_id -> the first episode of it, read when the first new episode comes"""
     same_trajectory: list[tuple[str, str]] = field(default_factory=list)
@@ -121,7 +122,7 @@ class _Import:
                 self.quarantined.append(error.with_traceback(None))
             if self.progress is not None:
                 self.progress(done, len(source.names))
-        warnings = [*source.warnings, *self._warnings(len(source.names))]
+        warnings = [*source.warnings, *self._warnings(len(source.names)), *self._unseen()]
         return ImportReport(
             imported=tuple(self.imported),
             duplicates=tuple(self.duplicates),
@@ -142,6 +143,7 @@ class _Import:
                 raise _refusal(defect, name, episode)
             self._note(defect.kind, f"{defect.message} (first in episode {name})")
         self._note_unknown(episode)
+        self.cameras |= episode.images.keys()
         known = episode_id(episode)
         if self.store.contains(known):
             self.duplicates.append(known)
@@ -185,6 +187,13 @@ class _Import:
             self._note("outcome", f"the source does not say whether it succeeded, so the outcome is unknown; {remedy}")
         if np.all(episode.action_source == ActionSource.UNKNOWN):
             self._note("actor", "the source does not say who acted; say it with action_source in the mapping")
+
+    def _unseen(self) -> Iterator[str]:
+        """A camera that the mapping names and no episode has: a slip of the pen would go by without a word."""
+        unseen = set(self.mapping.cameras.values()) - self.cameras
+        if unseen and len(self.imported) + len(self.duplicates):
+            there = ", ".join(sorted(self.cameras)) or "none"
+            yield f"cameras: no episode has what the mapping names {', '.join(sorted(unseen))}; here are: {there}"
 
     def _warnings(self, total: int) -> Iterator[str]:
         for kind, count in self.kinds.items():

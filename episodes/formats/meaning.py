@@ -8,7 +8,7 @@ two columns that contradict each other are refused. Nothing is read from rewards
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -165,6 +165,18 @@ def outcome(
         what = f"{one} says {found[one].value} and {other} says {found[other].value}"
         raise DataRefused(f"{what}; say which one counts with fields.success in the mapping")
     return next(((result, f"field {key} of the source") for key, result in found.items()), (Outcome.UNKNOWN, ""))
+
+
+def instruction(said: FieldMapping, column: Callable[[str], Array]) -> str:
+    """The one text of the column that the mapping names. `DataRefused` where it has several, or numbers."""
+    key = said.source[0]
+    values = np.asarray(column(key)).reshape(-1)
+    if values.dtype.kind not in "OSU":
+        raise DataRefused(f"{key} holds numbers and no instruction; mend fields.instruction in the mapping")
+    texts = {value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values} - {""}
+    if len(texts) > 1:
+        raise DataRefused(f"{key} has {len(texts)} texts in one episode; mend fields.instruction in the mapping")
+    return next(iter(texts), "")
 
 
 def _declared(steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping) -> tuple[Outcome, str]:

@@ -71,10 +71,10 @@ def note_of(episode: Episode) -> str:
     return json.dumps(plain, sort_keys=True)
 
 
-def with_note(episode: Episode, text: str | None, *, asked_fps: float | None) -> tuple[Episode, str]:
+def with_note(episode: Episode, text: str | None, *, decided: set[str]) -> tuple[Episode, str]:
     """The episode with what its note says laid over it, and a warning where the note is not believed.
 
-    Without a note the episode is as it was. A rate that the person asked for stays.
+    Without a note the episode is as it was. The fields that the person decided stay.
     """
     if not text:
         return episode, ""
@@ -86,9 +86,7 @@ def with_note(episode: Episode, text: str | None, *, asked_fps: float | None) ->
         return episode, "the note of an earlier export is of another length and was passed over: the episode was cut"
     said = {name: getattr(note, name) for name in NOTED}
     said["cameras"] = {**episode.cameras, **{k: info for k, info in note.cameras.items() if k in episode.images}}
-    if asked_fps is not None:
-        said = {name: value for name, value in said.items() if name not in ("fps", "time_derivation")}
     for name in _MAY_BE_EMPTY:
         if name in note.empty and getattr(episode, name) is None:
             said[name] = np.full((len(episode), note.empty[name]), np.nan, np.float32)
-    return replace(episode, **said), ""
+    return replace(episode, **{name: value for name, value in said.items() if name not in decided}), ""

@@ -76,8 +76,12 @@ def detected(path: Path, mapping: ImportMapping) -> str:
 
 
 def open_dataset(path: Path, format: str, mapping: ImportMapping, fps: float | None) -> Source:
-    """The dataset at `path` as one of `format`; `UsageError` for a format there is not."""
+    """The dataset at `path` as one of `format`; `UsageError` for one there is not, or a mapping of another."""
     known = readers()
     if format not in known:
         raise UsageError(f"there is no format {format!r}; the formats are {', '.join(known)}")
+    of_bags = [name for name in ("steps", "joints") if getattr(mapping, name)]
+    not_of_bags = [f"fields.{name}" for name in ("time", "instruction") if name in mapping.fields]
+    if unread := not_of_bags if format == "rosbag1" else of_bags:
+        raise UsageError(f"{' and '.join(unread)} in the mapping means nothing for {format}; take it out")
     return known[format][1](path, mapping, fps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -19,9 +19,19 @@ import numpy as np
 import pydantic
 
 from episodes.errors import DataRefused, EpisodeFormatError, UsageError
+from episodes.formats.fields import stamps_of
 from episodes.formats.mapping import FieldMapping, TableMapping, Target
 from episodes.images import inspect
-from episodes.record import ActionSource, Array, CameraInfo, Collection, EncodedFrames, Episode, TimeDerivation
+from episodes.record import (
+    ActionSource,
+    Array,
+    CameraInfo,
+    Collection,
+    EncodedFrames,
+    Episode,
+    Outcome,
+    TimeDerivation,
+)
 from episodes.slug import slugify
 
 MEND = "mend the source, or import without this episode"
@@ -66,6 +76,14 @@ class ImportMapping(pydantic.BaseModel):
     joints: tuple[str, ...] = ()
     """which joints of a ROS bag's joint states are the proprioception, in this order"""
 
+    def decides(self, fps: float | None) -> set[str]:
+        """The fields of `Episode` that the person decided, whatever an earlier export noted."""
+        beside = {"time": ("time_s", "fps", "time_derivation"), "success": ("success_derivation",)}
+        beside |= {"proprio": ("proprio_names", "proprio_units"), "wrench": ("wrench_attrs",)}
+        beside |= {"executed_action": ("action_space",), "intervention": ("action_source",)}
+        asked = [*self.fields, *(["time"] if fps is not None else [])]
+        return {name for field in asked for name in (field, *beside.get(field, ()))}
+
     @pydantic.field_validator("action_source")
     @classmethod
     def _known_source(cls, name: str | None) -> str | None:
@@ -87,6 +105,12 @@ class Clock:
         if asked is not None:
             return cls(asked, "assumed rate")
         return cls(declared, "declared rate") if declared else cls(usual, "assumed rate")
+
+    def times(self, length: int, said: FieldMapping | None, column: Callable[[str], Array]) -> dict[str, Any]:
+        """`time_s` of so many steps and how it is known: by the stamps that the mapping names, else by this rate."""
+        if said is not None:
+            return {"time_s": stamps_of(said, column), "time_derivation": "recorded", "fps": self.fps}
+        return {"time_s": np.arange(length) / self.fps, "time_derivation": self.derivation, "fps": self.fps}
 
     def warning(self, asked: float | None) -> list[str]:
         """What to say where the rate is the format's usual one."""
@@ -152,11 +176,6 @@ def sources_from_flags(flags: Array) -> Array:
     return np.where(flags, ActionSource.HUMAN, ActionSource.POLICY).astype(np.uint8)
 
 
-def collection_of(source: Array) -> Collection:
-    """A person and something else in one episode is a takeover; of anything else the flags say nothing."""
-    return "takeover" if ActionSource.HUMAN in source and len(np.unique(source)) > 1 else "unknown"
-
-
 def pack_foreign(frames: Iterable[bytes], *, file: str, episode: str, key: str) -> EncodedFrames:
     """Compressed frames as they are, each decoded once to know that it can be; all of one codec and size."""
     kept: list[bytes] = []
@@ -188,8 +207,20 @@ def camera_names(short: Mapping[str, str], mapping: ImportMapping, file: str, ep
     return named
 
 
-def camera_info(images: Mapping[str, EncodedFrames]) -> dict[str, CameraInfo]:
-    return {name: CameraInfo(height_px=f.height_px, width_px=f.width_px) for name, f in images.items()}
+def foreign_episode(
+    task: str, actors: Array, ended: tuple[Outcome, str], images: Mapping[str, EncodedFrames], **known: Any
+) -> Episode:
+    """The episode that a reader found: who acted (T,), how it ended and who says so, its frames, and the rest.
+
+    A person and something else in one episode make it a takeover; of anything else the actors say nothing.
+    """
+    taken_over = ActionSource.HUMAN in actors and len(np.unique(actors)) > 1
+    cameras = {name: CameraInfo(height_px=f.height_px, width_px=f.width_px) for name, f in images.items()}
+    known = {"collection": "takeover" if taken_over else "unknown", "cameras": cameras, "images": images, **known}
+    success, derivation = ended
+    return Episode(
+        task=task, session=task, action_source=actors, success=success, success_derivation=derivation, **known
+    )
 
 
 def starts_with(path: Path, magic: bytes) -> bool:

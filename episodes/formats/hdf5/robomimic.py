@@ -66,9 +66,9 @@ class RobomimicHdf5(RobosuiteHdf5):
         arrays |= {} if ids is None else {"policy_id": tuple(text.decode() for text in ids)}
         text = kept.array("note")
         said = "" if text is None else bytes(text).decode()
-        if self._fps is not None:
-            arrays.pop("time_s", None)
-        episode, warning = note.with_note(replace(episode, **arrays), said, asked_fps=self._fps)
+        decided = self._mapping.decides(self._fps)
+        arrays = {name: array for name, array in arrays.items() if name not in decided}
+        episode, warning = note.with_note(replace(episode, **arrays), said, decided=decided)
         tell_once(self.warnings, [warning])
         return episode
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import h5py
-import numpy as np
 
 from episodes.errors import EpisodeFormatError
 from episodes.formats import fields, meaning
@@ -20,9 +19,8 @@ from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
     Clock,
     ImportMapping,
-    camera_info,
     camera_names,
-    collection_of,
+    foreign_episode,
     inside,
     placing,
     sha256_of,
@@ -114,32 +112,24 @@ class Hdf5Source(ABC):
         cameras = camera_names(told.cameras, self._mapping, data.file, data.episode)
         images = {name: data.frames(key, length) for key, name in cameras.items()}
         clock = Clock.choose(self._fps, told.fps, self.usual_fps)
-        stamps = said.get("time")
-        time_s = np.arange(length) / clock.fps if stamps is None else fields.stamps_of(stamps, data.values)
-        acting, ending = said.get("intervention"), said.get("success")
+        acting, ending, wording = said.get("intervention"), said.get("success"), said.get("instruction")
         actors = meaning.actors(data.those(meaning.says_who_acts, acting), length, acting)
         endings = data.those(meaning.says_how_it_ended, ending)
-        success, said_by = meaning.outcome(endings, told.attributes, ending)
-        told_of_time = [] if stamps else clock.warning(self._fps)
+        ended = meaning.outcome(endings, told.attributes, ending)
+        told_of_time = [] if "time" in said else clock.warning(self._fps)
         tell_once(self.warnings, [*told_of_time, actors.warning, *guesses, *_lost(data, [*asked.values()], told)])
-        return Episode(
-            task=slugify(told.task),
-            instruction=told.instruction,
-            session=slugify(told.task),
+        return foreign_episode(
+            slugify(told.task),
+            actors.source,
+            ended,
+            images,
+            instruction=meaning.instruction(wording, data.values) if wording else told.instruction,
             robot=told.robot,
-            time_s=time_s,
-            time_derivation=clock.derivation if stamps is None else "recorded",
-            fps=clock.fps,
-            action_source=actors.source,
-            collection=collection_of(actors.source),
-            success=success,
-            success_derivation=said_by,
             source_format=self.source_format,
             source_uri=f"{self.root.name}/{data.episode}",
             source_sha256=digest,
             collected_by=told.collected_by,
-            images=images,
-            cameras=camera_info(images),
+            **clock.times(length, said.get("time"), data.values),
             **arrays,
         )
 

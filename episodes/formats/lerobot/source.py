@@ -24,9 +24,8 @@ from episodes.formats.source import (
     MEND,
     Clock,
     ImportMapping,
-    camera_info,
     camera_names,
-    collection_of,
+    foreign_episode,
     inside,
     pack_foreign,
     placing,
@@ -98,7 +97,8 @@ class LeRobot(ABC):
             raise row
         steps = self._steps(name, row)
         with placing(steps.file, name):
-            episode, warning = note.with_note(self._episode(row, steps), row.get(note.KEY), asked_fps=self._asked_fps)
+            decided = self._mapping.decides(self._asked_fps)
+            episode, warning = note.with_note(self._episode(row, steps), row.get(note.KEY), decided=decided)
         tell_once(self.warnings, [warning])
         return episode
 
@@ -110,28 +110,24 @@ class LeRobot(ABC):
         time_s, derivation, defects = self._times(steps)
         images = {name: self._images(row, steps, key) for key, name in self._cameras.items()}
         in_steps = None if ending is None or ending.source[0] in row else ending
-        success, said_by = meaning.outcome(steps.those(meaning.says_how_it_ended, in_steps), row, ending)
+        ended = meaning.outcome(steps.those(meaning.says_how_it_ended, in_steps), row, ending)
         arrays = self._arrays(steps) | fields.arrays_of(said, steps.values, guesses)
         tell_once(self.warnings, [actors.warning, *guesses])
-        return Episode(
-            task=slugify(self.root.resolve().name),
+        return foreign_episode(
+            slugify(self.root.resolve().name),
+            actors.source,
+            ended,
+            images,
             instruction=self._instruction(steps),
-            session=slugify(self.root.resolve().name),
             robot=self.info.robot_type or "unknown",
             time_s=time_s,
             time_derivation=derivation,
             source_time_defects=defects,
             fps=self._clock.fps,
-            action_source=actors.source,
-            collection=collection_of(actors.source),
-            success=success,
-            success_derivation=said_by,
             source_format=self.source_format,
             source_uri=f"{self.root.resolve().name}/{steps.file}#{steps.episode}",
             source_sha256=steps.digest,
             policy_id=_policy_id(steps),
-            images=images,
-            cameras=camera_info(images),
             **arrays,
         )
 
@@ -170,6 +166,8 @@ class LeRobot(ABC):
         return stamps_s, "recorded", {}
 
     def _instruction(self, steps: Steps) -> str:
+        if "instruction" in self._mapping.fields:
+            return meaning.instruction(self._mapping.fields["instruction"], steps.values)
         indices = steps.one("task_index")
         if self._mapping.instruction is not None or indices is None:
             return self._mapping.instruction or ""

@@ -29,9 +29,8 @@ from episodes.formats.pickles.parts import Part, Span, files_of, find_parts, rec
 from episodes.formats.source import (
     Clock,
     ImportMapping,
-    camera_info,
     camera_names,
-    collection_of,
+    foreign_episode,
     inside,
     placing,
     sha256_of,
@@ -59,7 +58,7 @@ class TransitionPickle:
     def __init__(self, path: Path, mapping: ImportMapping, fps: float | None) -> None:
         self.root = path if path.is_dir() else path.parent
         self._mapping, self._clock = mapping, Clock.choose(fps, None, USUAL_FPS)
-        self.warnings: list[str] = self._clock.warning(fps)
+        self.warnings: list[str] = [] if "time" in mapping.fields else self._clock.warning(fps)
         self._stream: _Stream | None = None
         files = files_of(path)
         copies = [name for name in files if Path(self.root.resolve(), name).parent.name == HUMAN_COPIES]
@@ -102,28 +101,21 @@ class TransitionPickle:
                 yield key
 
     def _episode(self, name: str, part: Part, columns: Columns, human: Array) -> Episode:
-        source = self._actors(columns, human)
-        success, derivation = self._outcome(columns)
-        images = self._images(name, columns)
-        task = slugify(columns.text(_TASK)) if columns.text(_TASK) else ""
-        return Episode(
-            task=task,
-            instruction=columns.text(_INSTRUCTION),
-            session=task,
-            time_s=np.arange(len(source)) / self._clock.fps,
-            time_derivation=self._clock.derivation,
-            fps=self._clock.fps,
-            action_source=source,
-            collection="demo" if columns.has_infos() else collection_of(source),
-            success=success,
-            success_derivation=derivation,
+        said, ended = self._mapping.fields, self._outcome(columns)
+        wording = said.get("instruction")
+        return foreign_episode(
+            slugify(columns.text(_TASK)) if columns.text(_TASK) else "",
+            self._actors(columns, human),
+            ended,
+            self._images(name, columns),
+            instruction=meaning.instruction(wording, columns.__getitem__) if wording else columns.text(_INSTRUCTION),
             complete=part.ended,
-            terminal=part.ended and success is Outcome.SUCCESS,
-            images=images,
-            cameras=camera_info(images),
+            terminal=part.ended and ended[0] is Outcome.SUCCESS,
             source_format="transition_pickle",
             source_uri=f"{self.root.resolve().name}/{name}",
             source_sha256=self._sha256(self.root / part.spans[0].file),
+            **({"collection": "demo"} if columns.has_infos() else {}),
+            **self._clock.times(len(columns.steps), said.get("time"), columns.__getitem__),
             **self._arrays(columns),
         )
 

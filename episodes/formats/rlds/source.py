@@ -25,10 +25,9 @@ from episodes.formats.rlds.tfrecord import Index, index, parse_example, read_rec
 from episodes.formats.source import (
     Clock,
     ImportMapping,
-    camera_info,
     camera_names,
-    collection_of,
     first_error,
+    foreign_episode,
     inside,
     pack_foreign,
     placing,
@@ -119,10 +118,7 @@ class Rlds:
         asked = {**self._found(record), **said}
         arrays = fields.arrays_of(asked, record.step, guesses)
         actors = meaning.actors(record.flags, len(record), said.get("intervention"))
-        success, said_by = meaning.outcome(record.flags, record.metadata, said.get("success"))
-        clock, times = self._clock, np.arange(len(record)) / self._clock.fps
-        if "time" in said:
-            times = fields.stamps_of(said["time"], record.step)
+        ended = meaning.outcome(record.flags, record.metadata, said.get("success"))
         file = name.partition("#")[0]
         cameras = camera_names(
             {key: meaning.plain_name(key) for key in record.of_kind("image")}, self._mapping, file, name
@@ -130,24 +126,18 @@ class Rlds:
         images = {cameras[key]: pack_foreign(record.texts(key), file=file, episode=name, key=key) for key in cameras}
         instruction, notes = record.instruction(said.get("instruction"))
         tell_once(self.warnings, [*guesses, actors.warning, *notes, *self._lost(record, asked)])
-        return Episode(
-            task=self._task,
+        return foreign_episode(
+            self._task,
+            actors.source,
+            ended,
+            images,
             instruction=instruction,
-            session=self._task,
-            time_s=times,
-            time_derivation="recorded" if "time" in said else clock.derivation,
-            fps=clock.fps,
-            action_source=actors.source,
-            collection=collection_of(actors.source),
-            success=success,
-            success_derivation=said_by,
             terminal=bool(np.any(record.flags.get("is_terminal", [0]))),
             source_format="rlds",
             source_uri=f"{self.root.resolve().name}/{name}",
             source_sha256=self._sha256(self.root / file),
             collected_by=record.provenance,
-            images=images,
-            cameras=camera_info(images),
+            **self._clock.times(len(record), said.get("time"), record.step),
             **arrays,
         )
 

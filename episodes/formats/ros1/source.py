@@ -22,8 +22,7 @@ from episodes.formats.ros1.bag import Bag, opened, require_rosbags
 from episodes.formats.ros1.tracks import Tracks
 from episodes.formats.source import (
     ImportMapping,
-    camera_info,
-    collection_of,
+    foreign_episode,
     inside,
     placing,
     sha256_of,
@@ -77,28 +76,23 @@ class RosBag1:
         if "wrench" in arrays and tracks.frame(asked["wrench"].source[0]):
             arrays.setdefault("wrench_attrs", {}).setdefault("frame", tracks.frame(asked["wrench"].source[0]))
         actors = meaning.actors(tracks.flags, len(tracks), asked.get("intervention"))
-        success, said_by = meaning.outcome(tracks.flags, {}, asked.get("success"))
+        ended = meaning.outcome(tracks.flags, {}, asked.get("success"))
         times, defects = self._times(tracks)
         images = tracks.images(name)
         tell_once(self.warnings, [*notes, *tracks.notes, actors.warning])
-        task = slugify(self.root.resolve().name)
-        return Episode(
-            task=task,
+        return foreign_episode(
+            slugify(self.root.resolve().name),
+            actors.source,
+            ended,
+            images,
             instruction="",
-            session=task,
             recorded_at=datetime.fromtimestamp(tracks.received_ns[0] // 1_000_000_000, UTC).isoformat(),
             time_s=times,
             time_derivation="recorded" if self._fps is None else "assumed rate",
             fps=self._fps or _rate(times),
             source_time_defects=defects,
-            action_source=actors.source,
-            collection=collection_of(actors.source),
-            success=success,
-            success_derivation=said_by,
             source_format="rosbag1",
             source_uri=f"{self.root.resolve().name}/{name}",
-            images=images,
-            cameras=camera_info(images),
             **arrays,
         )
 

@@ -26,10 +26,9 @@ from episodes.formats.source import (
     MEND,
     Clock,
     ImportMapping,
-    camera_info,
     camera_names,
-    collection_of,
     first_error,
+    foreign_episode,
     inside,
     pack_foreign,
     placing,
@@ -111,34 +110,26 @@ class SeedJson:
         arrays = fields.arrays_of(own | said, columns.__getitem__, notes)
         actors = meaning.actors(columns, len(seed.steps), said.get("intervention"))
         whole = {} if seed.success is None else {"success": seed.success}
-        success, said_by = meaning.outcome(columns, whole, said.get("success"))
+        ended = meaning.outcome(columns, whole, said.get("success"))
         clock = Clock.choose(self._fps, seed.fps, USUAL_FPS)
         images = self._images(name, seed)
         tell_once(self.warnings, [*self._notes(seed, clock), actors.warning, *notes])
-        task = "" if seed.task is None else slugify(seed.task)
-        return Episode(
-            task=task,
-            instruction=seed.instruction,
-            session=task,
-            time_s=self._times(columns, clock),
-            time_derivation="recorded" if "time" in said else clock.derivation,
-            fps=clock.fps,
-            action_source=actors.source,
-            collection=collection_of(actors.source),
-            success=success,
-            success_derivation=said_by,
+        times = clock.times(len(seed.steps), said.get("time"), columns.__getitem__)
+        if "time" not in said:
+            times["time_s"] = (columns["t"] - columns["t"][0]) / clock.fps
+        wording = said.get("instruction")
+        return foreign_episode(
+            "" if seed.task is None else slugify(seed.task),
+            actors.source,
+            ended,
+            images,
+            instruction=meaning.instruction(wording, columns.__getitem__) if wording else seed.instruction,
             source_format="seed_json",
             source_uri=f"{self.root.name}/{name}",
             source_sha256=sha256(data).hexdigest(),
-            images=images,
-            cameras=camera_info(images),
+            **times,
             **arrays,
         )
-
-    def _times(self, columns: _Columns, clock: Clock) -> Array:
-        stamps = self._mapping.fields.get("time")
-        counts = columns["t"]
-        return (counts - counts[0]) / clock.fps if stamps is None else fields.stamps_of(stamps, columns.__getitem__)
 
     def _images(self, name: str, seed: SeedEpisode) -> dict[str, EncodedFrames]:
         steps = [step.frame_keys() for step in seed.steps]

@@ -17,10 +17,9 @@ import pyarrow as pa
 
 from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
-from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
     ImportMapping,
-    collection_of,
+    foreign_episode,
     inside,
     placing,
     sha256_of,
@@ -106,21 +105,18 @@ class Columns:
         flags = step.flags({said[key].source[0] for key in ("intervention", "success") if key in said} - {_LABEL})
         actors = meaning.actors(flags, table.num_rows, said.get("intervention"))
         label = {_LABEL: span.label} if span.label else {}
-        success, said_by = meaning.outcome(flags, label, said.get("success"))
+        ended = meaning.outcome(flags, label, said.get("success"))
         times, fps = self._times(step, table.num_rows)
         tell_once(self.warnings, [*notes, actors.warning, *self._lost(table)])
-        task = slugify(self.root.resolve().name)
-        return Episode(
-            task=task,
-            instruction=step.text(said["instruction"]) if "instruction" in said else "",
-            session=task,
+        return foreign_episode(
+            slugify(self.root.resolve().name),
+            actors.source,
+            ended,
+            {},
+            instruction=meaning.instruction(said["instruction"], step.values) if "instruction" in said else "",
             time_s=times,
             time_derivation="recorded" if self._fps is None else "assumed rate",
             fps=fps,
-            action_source=actors.source,
-            collection=collection_of(actors.source),
-            success=success,
-            success_derivation=said_by,
             source_format="columns",
             source_uri=f"{self.root.resolve().name}/{name}",
             source_sha256=self._sha256(self.root / file),
@@ -153,33 +149,27 @@ class _Reader:
 
     def numbers(self, key: str) -> Array:
         """(T,) or (T, n) numbers; empty cells are NaN."""
-        values = self._values(key)
+        values = self.values(key)
         if values.dtype.kind in "OSU":
             row = next((row for row, value in enumerate(values) if value and not _is_number(value)), 0)
             what = f"column {key!r} has {str(values[row])[:40]!r} in row {row} where a number is meant"
             raise DataRefused(f"{what}; mend it, or say decimal and separator in table of the mapping")
         return values
 
-    def text(self, said: FieldMapping) -> str:
-        """The one text of a column."""
-        texts = {str(value) for value in self._values(said.source[0]) if value is not None}
-        if len(texts) > 1:
-            raise DataRefused(f"column {said.source[0]!r} has {len(texts)} texts in one episode; name another column")
-        return next(iter(texts), "")
+    def values(self, key: str) -> Array:
+        """(T,) or (T, n) numbers or (T,) text of the one column of this name."""
+        names = self._table.column_names
+        if names.count(key) != 1:
+            what = "there is no column" if key not in names else f"there are {names.count(key)} columns"
+            raise DataRefused(f"{what} {key!r}, of {', '.join(map(repr, names))}; mend the mapping")
+        return _array(key, self._table[key].combine_chunks())
 
     def flags(self, said: set[str]) -> dict[str, Any]:
         """The columns that may say who acted or how it ended."""
         named = {
             key for key in self._table.column_names if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)
         }
-        return {key: self._values(key) for key in sorted(named | said)}
-
-    def _values(self, key: str) -> Array:
-        names = self._table.column_names
-        if names.count(key) != 1:
-            what = "there is no column" if key not in names else f"there are {names.count(key)} columns"
-            raise DataRefused(f"{what} {key!r}, of {', '.join(map(repr, names))}; mend the mapping")
-        return _array(key, self._table[key].combine_chunks())
+        return {key: self.values(key) for key in sorted(named | said)}
 
 
 def _is_number(text: str) -> bool:
