@@ -6,12 +6,13 @@ A line that does not pass says what was found, what is asked for, and what to do
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from assets.manifest import CheckResult
+from audits.database import place_of
 from audits.freeze import Freeze
 from audits.log import AuditLog
 from episodes.errors import IntegrityError
@@ -19,22 +20,16 @@ from episodes.record import ActionSource, Outcome
 from episodes.workspace import Workspace
 
 if TYPE_CHECKING:
-    from models.evaluation import Measured, ValueReport
+    from models.evaluation import Measured
     from models.memory import RecoveryMemory
+    from models.value_gate import GateLine
 
-MIN_VOC = 0.82
-"""mean value-order correlation of all unaided successes, out of fold. Measured on two simulated tasks: .87 and more
-for values learned from successes alone, .78 and less for those taught that failure is 0 or with the published losses"""
-MIN_AUROC = 0.80
-"""of W, success against failure"""
 MAX_LABEL_RATE = 0.30
 """share of the steps of unaided successes that a rule may call stagnation"""
 MIN_ALIGNED = 0.50
 """share of takeovers that a stagnation label precedes"""
 MIN_TAKEOVERS = 5
 """fewer say nothing about alignment, nor whether the intervention flag is dead"""
-ALIGNED_WITHIN_S = 3.0
-"""a label that touches this last stretch before the takeover is aligned"""
 
 
 def readable(validated: pl.DataFrame) -> CheckResult:
@@ -102,7 +97,7 @@ def freeze_stands(name: str, kind: str, made: Freeze | None, workspace: Workspac
         sentence = f"no {kind} freeze, so training reads {read}; make one with `regrasp audit freeze {kind} NAME`"
         return CheckResult(name=name, passed=False, severity="warning", sentence=sentence)
     try:
-        AuditLog(workspace.audits, create=False).verify(head=(made.head_seq, made.head_hash))
+        AuditLog(place_of(workspace.audits), create=False).verify(head=(made.head_seq, made.head_hash))
     except IntegrityError as error:
         return CheckResult(name=name, passed=False, sentence=f"freeze {made.name} cannot be trusted: {error}")
     sentence = f"freeze {made.name} with {made.count} decisions, log head {made.head_seq} {made.head_hash[:12]}"
@@ -121,24 +116,22 @@ def outcomes_known(success: pl.Series) -> CheckResult:
     return CheckResult(name="outcomes_known", passed=known > 0, sentence=sentence)
 
 
-def value_calibration(report: ValueReport) -> CheckResult:
-    """V rises along successes and W tells them from failures, judged by nets that did not see the episode.
+def value_calibration(lines: Sequence[GateLine]) -> CheckResult:
+    """The value gate, out of fold: each line that does not hold by name, with what to do. Without any success: no."""
+    wanting = [f"{_told(line)}, {line.asked} is asked for: {line.remedy}" for line in lines if not line.holds]
+    if not any(line.figure.n for line in lines if line.asked):
+        wanting.append("no unaided success is there to judge V on; collect some, or give outcomes on the page Episodes")
+    gating = [line for line in lines if line.asked and line.figure.n]
+    sentence = f"{len(gating)} lines hold out of fold, among them {_told(lines[0])}" if lines else ""
+    if wanting:
+        sentence = f"the value is not fit to be mined: {'; '.join(wanting)}"
+    found = {line.name: None if math.isnan(line.figure.value) else round(line.figure.value, 4) for line in lines}
+    return CheckResult(name="calibration", passed=not wanting, sentence=sentence, figures=found)
 
-    A constant model has VOC 0 and fails. Without a failure there is no AUROC, and VOC alone decides.
-    """
-    wanting = [
-        f"{name} is {_told(figure)}, at least {least:g} is asked for"
-        for name, figure, least in (
-            ("VOC of V on unaided successes", report.voc_all, MIN_VOC),
-            ("AUROC of W", report.success_auroc, MIN_AUROC),
-        )
-        if figure.value < least
-    ]
-    if not report.voc_all.n:
-        wanting.append("no unaided success is there to judge V on")
-    told = f"VOC of V {_told(report.voc_all)}, AUROC of W {_told(report.success_auroc)}, out of fold"
-    sentence = f"{'; '.join(wanting)}; correct outcomes, collect more episodes or train longer" if wanting else told
-    return CheckResult(name="calibration", passed=not wanting, sentence=sentence, figures=figures(report))
+
+def gate_json(lines: Sequence[GateLine]) -> list[dict[str, Any]]:
+    """The lines for a report: name, figure with interval and n, what is asked for, whether it holds."""
+    return [{"name": e.name, **e.figure.json(), "asked": e.asked, "holds": e.holds} for e in lines]
 
 
 def figures(report: object) -> dict[str, float | int | None]:
@@ -151,10 +144,9 @@ def figures(report: object) -> dict[str, float | int | None]:
     return out
 
 
-def _told(figure: Measured) -> str:
-    if math.isnan(figure.value):
-        return f"undefined (n {figure.n})"
-    return f"{figure.value:.2f} ({figure.lo:.2f} to {figure.hi:.2f}, n {figure.n})"
+def _told(line: GateLine) -> str:
+    figure = line.figure
+    return f"{line.name} {figure.value:.2f} ({figure.lo:.2f} to {figure.hi:.2f}, n {figure.n})"
 
 
 def label_rates(rates: Mapping[str, float], trained: str = "stagnation") -> CheckResult:
@@ -169,6 +161,7 @@ def label_rates(rates: Mapping[str, float], trained: str = "stagnation") -> Chec
 
 def takeover_alignment(aligned: int, takeovers: int) -> CheckResult:
     """People took over where the labels say that the robot was stuck."""
+    from models.agreement import ALIGNED_WITHIN_S
     from models.metrics import wilson_interval
 
     judged = takeovers >= MIN_TAKEOVERS
@@ -200,9 +193,3 @@ def memory_valid(memory: RecoveryMemory, test: set[str]) -> CheckResult:
     passed = bool(len(memory)) and not leaked and not worse
     figures = {"items": len(memory), "removed": len(memory.removed), "worse": len(worse), "leaked": len(leaked)}
     return CheckResult(name="memory_valid", passed=passed, sentence=sentence, figures=figures)
-
-
-def takeovers(source: pl.Series) -> list[int]:
-    """Steps at which a person took over from the policy or a recovery."""
-    robots = source.is_in([ActionSource.POLICY, ActionSource.RECOVERY])
-    return ((source == ActionSource.HUMAN) & robots.shift(1, fill_value=False)).arg_true().to_list()

@@ -104,7 +104,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="values/model",
-        code_version="3",
+        code_version="4",
         partition="task",
         about="The proxy value: how far the task is, learned from successes only, cross-fitted.",
         deps=("episodes/decided", "episodes/split"),
@@ -172,7 +172,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="triggers/curves",
-        code_version="3",
+        code_version="4",
         partition="session",
         about="The trigger's logit, score and decision at each step.",
         deps=("values/curves", "models/intervention"),

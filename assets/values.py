@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ def model(work: Work) -> Made:
     Without any outcome nothing is even read: that is said before what else the recordings may lack.
     """
     from models.evaluation import value_report
-    from models.value_training import fit_value
+    from models.value_gate import value_gate
+    from models.value_training import fit_value, without_pictures
 
     known = checks.outcomes_known(inputs.usable(work)["success"])
     if known.blocks:
@@ -38,11 +40,15 @@ def model(work: Work) -> Made:
     curves = {episode.episode_id: inputs.curves_of(fitted, model_hash, episode) for episode in judged}
     values = {name: curve.value for name, curve in curves.items()}
     scores = {name: curve.success_score for name, curve in curves.items()}
-    report = value_report(judged, values, scores, median_duration_s=fitted.median_duration_s)
-    told = {"model": model_hash, "trained on": len(fitted.fold_of), "median duration, s": fitted.median_duration_s}
+    pace_s = fitted.median_duration_s
+    report = value_report(judged, values, scores, median_duration_s=pace_s)
+    learned = [episode for episode in judged if episode.group_id in fitted.fold_of]
+    lines = value_gate(learned, values, scores, median_duration_s=pace_s, reference=without_pictures(learned, fitted))
+    (work.out / "gate.json").write_text(json.dumps(checks.gate_json(lines), indent=1, allow_nan=False))
+    told = {"model": model_hash, "trained on": len(fitted.fold_of), "median duration, s": pace_s}
     return Made(
         metadata=told | checks.figures(report),
-        checks=(known, checks.value_calibration(report)),
+        checks=(known, checks.value_calibration(lines)),
         plots={"curves": plots.curves(_by_outcome((episode, values[episode.episode_id]) for episode in judged), "V")},
     )
 

@@ -100,14 +100,15 @@ def value_report(
     return ValueReport(
         voc_nominal=Measured.mean([value_order_correlation(values[e.episode_id]) for e in nominal]),
         voc_all=Measured.mean([value_order_correlation(values[e.episode_id]) for e in successes]),
-        success_auroc=_auroc([final_score(scores[e.episode_id]) for e in judged], outcome),
-        length_auroc=_auroc([-len(e) / e.fps for e in judged], outcome),
+        success_auroc=auroc_of([final_score(scores[e.episode_id]) for e in judged], outcome),
+        length_auroc=auroc_of([-len(e) / e.fps for e in judged], outcome),
         value_at_end=Measured.mean([float(values[e.episode_id][-1]) for e in successes]),
         value_at_start=Measured.mean([float(values[e.episode_id][0]) for e in judged]),
     )
 
 
-def _auroc(scores: Sequence[float], outcome: Sequence[bool]) -> Measured:
+def auroc_of(scores: Sequence[float], outcome: Sequence[bool]) -> Measured:
+    """AUROC of one score an episode, with its interval; undefined where one outcome is missing."""
     lo, hi = auroc_interval(scores, outcome)
     return Measured(value=success_auroc(scores, outcome), lo=lo, hi=hi, n=len(outcome))
 

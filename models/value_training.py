@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from models.value import ValueConfig, ValueModel, infer, select, value_columns
 
 STALL_BEFORE_TAKEOVER_S = 3.5
 """a person waits about three seconds and reacts in half a one"""
+REFERENCE_STEPS = 300
 Job = tuple[int, Sequence[StepData], dict[str, int], ValueConfig, tuple[str, ...]]
 Fold = tuple[int, dict[str, torch.Tensor], dict[str, Array]]
 """fold, weights, and V of the fold's own episodes by id"""
@@ -121,6 +123,20 @@ def fit_value(episodes: Sequence[StepData], config: ValueConfig, *, progress: Pr
     )
     _calibrate(model, usable, out_of_fold)
     return model
+
+
+def without_pictures(episodes: Sequence[StepData], model: ValueModel) -> dict[str, Array] | None:
+    """episode_id -> (T,) V of a model of the same folds that sees proprio alone, out of fold: what pictures must beat.
+
+    None where the model sees no picture itself. A second of training a net.
+    """
+    if not model.config.cameras:
+        return None
+    config = replace(model.config, cameras=(), steps=REFERENCE_STEPS, workers=1)
+    jobs = [(k, episodes, model.fold_of, config, model.proprio_names) for k in range(config.folds)]
+    runs = {e.episode_id: e.runs for e in episodes}
+    judged = [judged for _, _, judged in _run(jobs, config.workers)]
+    return {name: causal_median(v, runs[name]) for part in judged for name, v in part.items()}
 
 
 def _run(jobs: Sequence[Job], workers: int) -> Iterable[Fold]:

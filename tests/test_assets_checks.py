@@ -14,8 +14,9 @@ from assets import checks
 from audits.freeze import freeze
 from audits.log import AuditLog
 from episodes.workspace import Workspace
-from models.evaluation import Measured, ValueReport, value_report
+from models.agreement import takeovers
 from models.memory import MemoryItem, RecoveryMemory
+from models.value_gate import GateLine, value_gate
 
 
 def validated(**columns: list[Any]) -> pl.DataFrame:
@@ -83,42 +84,59 @@ def test_outcomes_are_asked_for_with_the_place_to_give_them() -> None:
         assert "page Episodes" in line.sentence
 
 
-def report(curve: np.ndarray[Any, Any]) -> ValueReport:
-    """The report of a model that gives each of four successes and four failures this curve."""
+def gate(curve: np.ndarray[Any, Any], failed: np.ndarray[Any, Any] | None = None) -> tuple[GateLine, ...]:
+    """The lines of a model that gives each of four successes this curve, and each of four failures a third of it."""
     episodes = [_Judged(f"e{i}", i < 4) for i in range(8)]
-    values = {e.episode_id: curve if e.success else curve / 3 for e in episodes}
-    return value_report(episodes, values, values, median_duration_s=5.0)  # type: ignore[arg-type]
+    values = {e.episode_id: curve if e.success else curve / 3 if failed is None else failed for e in episodes}
+    return value_gate(episodes, values, values, median_duration_s=5.0)  # type: ignore[arg-type]
 
 
 class _Judged(SimpleNamespace):
-    """As much of an episode as the report asks for."""
+    """As much of an episode as the gate asks for."""
 
     def __init__(self, episode_id: str, success: bool) -> None:
-        super().__init__(episode_id=episode_id, success=success, unaided=True, fps=10.0)
+        super().__init__(episode_id=episode_id, success=success, unaided=True, fps=10.0, collection="rollout")
+        self.policy_id, self.runs, self.source = "bc", [(0, 50)], np.zeros(50, np.uint8)
 
     def __len__(self) -> int:
         return 50
 
 
-def test_a_rising_value_is_calibrated() -> None:
-    line = checks.value_calibration(report(np.linspace(0.1, 1, 50)))
+RISING = np.linspace(0.1, 1, 50)
+
+
+def test_a_rising_value_passes_the_gate() -> None:
+    line = checks.value_calibration(gate(RISING))
     assert line.passed
-    assert line.figures["voc all"] == pytest.approx(1.0)
-    assert line.figures["success auroc, n"] == 8
+    assert line.figures["VOC of V, unaided successes"] == pytest.approx(1.0)
+    assert line.figures["AUROC of W within one policy"] is None, "four of a kind are not judged"
 
 
-@pytest.mark.parametrize("curve", [np.full(50, 0.5), np.linspace(1, 0.1, 50)], ids=["constant", "falling"])
-def test_a_constant_or_falling_value_is_refused(curve: np.ndarray[Any, Any]) -> None:
-    line = checks.value_calibration(report(curve))
+@pytest.mark.parametrize(
+    ("curve", "failed", "named"),
+    [
+        (np.full(50, 0.5), None, "VOC of V, nominal successes"),
+        (np.linspace(1, 0.1, 50), None, "VOC of V, worst source (bc)"),
+        (RISING * 0.8, None, "V at the end of successes, median"),
+        (RISING * 1.2, None, "share of steps with V above 1"),
+        (RISING, RISING, "AUROC of W"),
+        (RISING, np.maximum(RISING - 0.05, 0), "slope of V in stalls, of nominal"),
+    ],
+    ids=["constant", "falling", "undertrained", "unbounded", "blind to failure", "rising in a jam"],
+)
+def test_a_value_that_is_not_fit_is_refused_by_the_line_it_fails(
+    curve: np.ndarray[Any, Any], failed: np.ndarray[Any, Any] | None, named: str
+) -> None:
+    line = checks.value_calibration(gate(curve, failed))
     assert line.blocks
-    assert "VOC of V" in line.sentence
+    assert named in line.sentence
+    assert ": " in line.sentence.partition(named)[2], "what to do is said"
 
 
 def test_without_a_success_nothing_was_calibrated() -> None:
-    nothing = Measured(value=float("nan"), lo=0.0, hi=1.0, n=0)
-    line = checks.value_calibration(ValueReport(**dict.fromkeys(ValueReport.__slots__, nothing)))
+    line = checks.value_calibration(value_gate([], {}, {}, median_duration_s=5.0))
     assert line.blocks
-    assert line.figures["voc all"] is None
+    assert "page Episodes" in line.sentence
 
 
 def test_a_rule_that_marks_successes_is_refused_only_if_training_reads_it() -> None:
@@ -135,7 +153,7 @@ def test_takeovers_without_labels_before_them_are_refused_when_there_are_enough(
 
 
 def test_takeovers_begin_where_a_person_follows_a_robot() -> None:
-    assert checks.takeovers(pl.Series([2, 2, 0, 2, 2, 1, 2, 3, 2], dtype=pl.UInt8)) == [3, 6]
+    assert takeovers(pl.Series([2, 2, 0, 2, 2, 1, 2, 3, 2], dtype=pl.UInt8)) == [3, 6]
 
 
 def item(episode_id: str, value: float, goal_value: float) -> MemoryItem:

@@ -25,7 +25,7 @@ from robot_io.collect import privileged_frame
 
 SMALL = {
     "policy": {"steps": 20},
-    "value": {"steps": 60, "cameras": [], "workers": 1},
+    "value": {"steps": 120, "cameras": [], "workers": 1},
     "intervention": {"steps": 60},
     "recovery": {"steps": 20},
 }
