@@ -41,6 +41,8 @@ TRIGGER_SCHEMA = {
     "threshold": pl.Float64,
     "score": pl.Float64,
     "early_trigger": pl.Boolean,
+    "cusum": pl.Float64,
+    "probability": pl.Float64,
 }
 
 

@@ -15,8 +15,6 @@ from assets.making import Made, Work
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.dataset import StepData
-
 RULES = ("stagnation", "decline", "plateau", "abrupt_drop", "seed_rule")
 """columns of frames.parquet; only the first is trained on, the published ones are there to be compared"""
 
@@ -24,6 +22,7 @@ RULES = ("stagnation", "decline", "plateau", "abrupt_drop", "seed_rule")
 @stage("labels/stagnation")
 def stagnation(work: Work) -> Made:
     """Mine every episode that has a curve."""
+    from models.agreement import aligned_takeovers
     from models.labelling import mine_task
 
     episodes = inputs.episodes(work)
@@ -32,7 +31,7 @@ def stagnation(work: Work) -> Made:
     mined.frames.write_parquet(work.out / "frames.parquet")
     (work.out / "params.json").write_text(json.dumps(asdict(mined.params), sort_keys=True, indent=1))
     rates = label_rates(mined.frames, [e.episode_id for e in episodes if e.success and e.unaided])
-    aligned, takeovers = alignment(mined.frames, episodes)
+    aligned, takeovers = aligned_takeovers(inputs.by_episode(mined.frames, "stagnation"), episodes)
     told = {"episodes": mined.frames["episode_id"].n_unique(), "intervals": len(mined.labels)}
     return Made(
         metadata=told | dict(mined.labels["rule"].value_counts().sort("rule").iter_rows()),
@@ -45,20 +44,6 @@ def label_rates(frames: pl.DataFrame, successes: Sequence[str]) -> dict[str, flo
     """Share of the steps of these episodes that each rule marks; 0 without any."""
     steps = frames.filter(pl.col("episode_id").is_in(list(successes)))
     return {rule: float(steps[rule].mean() or 0.0) for rule in RULES}  # type: ignore[arg-type]
-
-
-def alignment(frames: pl.DataFrame, episodes: Sequence[StepData]) -> tuple[int, int]:
-    """(takeovers that a stagnation label shortly precedes, takeovers)."""
-    marked = inputs.by_episode(frames, "stagnation")
-    aligned = total = 0
-    for episode in episodes:
-        if episode.episode_id not in marked:
-            continue
-        before = round(checks.ALIGNED_WITHIN_S * episode.fps)
-        for step in checks.takeovers(pl.Series(episode.source)):
-            total += 1
-            aligned += bool(marked[episode.episode_id][max(0, step - before) : step].any())
-    return aligned, total
 
 
 @stage("labels/audited")

@@ -46,14 +46,9 @@ class MinedTask:
 def mine_task(
     episodes: Sequence[StepData], values: Mapping[str, Array], config: StagnationConfig | None = None
 ) -> MinedTask:
-    """Mine every episode of `episodes` that has a curve in `values` (episode_id -> (T,) V).
-
-    The task's pace and value range come from the unaided successes of the training split.
-    """
+    """Mine every episode of `episodes` that has a curve in `values` (episode_id -> (T,) V)."""
     known = [e for e in episodes if e.episode_id in values]
-    pace = [e for e in known if e.success and e.unaided and e.split == "train"]
-    settings = asdict(config or StagnationConfig())
-    params = StagnationParams.fit([values[e.episode_id] for e in pace], [len(e) / e.fps for e in pace], **settings)
+    params = task_params(known, values, config or StagnationConfig())
     rows: list[dict[str, Any]] = []
     frames = []
     for episode in known:
@@ -62,6 +57,15 @@ def mine_task(
         rows += _label_rows(episode, mined)
         frames.append(_frame(episode, curve, mined))
     return MinedTask(labels=pl.DataFrame(rows, schema=LABEL_SCHEMA), frames=pl.concat(frames), params=params)
+
+
+def task_params(
+    episodes: Sequence[StepData], values: Mapping[str, Array], config: StagnationConfig
+) -> StagnationParams:
+    """The rule with the task's pace and value range, from the unaided successes of the training split."""
+    pace = [e for e in episodes if e.success and e.unaided and e.split == "train"]
+    durations = [len(e) / e.fps for e in pace]
+    return StagnationParams.fit([values[e.episode_id] for e in pace], durations, **asdict(config))
 
 
 def label_id(episode_id: str, start: int, stop: int) -> str:

@@ -35,8 +35,10 @@ def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:
 
 
 def trigger_frame(episode: StepData, values: ValueCurves, curves: InterventionCurves, trigger: Trigger) -> pl.DataFrame:
-    """Columns episode_id frame_index trigger_logit trigger threshold, then score early_trigger."""
-    score = trigger.scores(episode, values, curves)
+    """Columns episode_id frame_index trigger_logit trigger threshold, then score early_trigger cusum
+    probability; the last two are what the score is made of."""
+    cusum, probability = trigger.parts(episode, values, curves)
+    score = trigger.score(cusum, probability)
     return pl.DataFrame(
         {
             "episode_id": [episode.episode_id] * len(episode),
@@ -46,5 +48,7 @@ def trigger_frame(episode: StepData, values: ValueCurves, curves: InterventionCu
             "threshold": np.full(len(episode), trigger.threshold),
             "score": score,
             "early_trigger": score > trigger.early_threshold,
+            "cusum": cusum,
+            "probability": probability,
         }
     )

@@ -21,7 +21,8 @@ import numpy as np
 
 from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
-from models.conformal import conformal_threshold, needed
+from models.calibration import Calibration, calibration_successes, thresholds
+from models.conformal import needed
 from models.cusum import cusum
 from models.dataset import StepData
 from models.intervention import InterventionCurves, InterventionModel
@@ -75,10 +76,14 @@ class Trigger:
         """Score of two curves (T,), or of one step's two numbers; each the mean over the nets."""
         return cusum_mean / self.cusum_threshold + probability_mean / self.probability_threshold
 
+    def parts(self, episode: StepData, values: ValueCurves, curves: InterventionCurves) -> tuple[Array, Array]:
+        """The two curves (T,) of which the score is made: CUSUM of V, and learned probability."""
+        drift = self.config.drift / self.median_steps
+        return mean_cusum(episode, values, drift), curves.net_probabilities.mean(axis=0)
+
     def scores(self, episode: StepData, values: ValueCurves, curves: InterventionCurves) -> Array:
         """(T,) score of an episode."""
-        drift = self.config.drift / self.median_steps
-        return self.score(mean_cusum(episode, values, drift), curves.net_probabilities.mean(axis=0))
+        return self.score(*self.parts(episode, values, curves))
 
     def save(self, directory: Path) -> None:
         """Write `trigger.json`."""
@@ -114,9 +119,7 @@ def fit_trigger(
     `labels`: episode_id -> (T,) 1, 0 or NaN, the audited stagnation; `curves`: episode_id -> what `model.curves` gives.
     Raises `DataRefused` where there are fewer than the statement needs, and says how many are missing.
     """
-    clean = [e for e in episodes if e.success and _calibrates(e, config) and e.group_id in model.fold_of]
-    if config.learning:
-        clean = clean[-config.recent :]
+    clean = calibration_successes(episodes, model.fold_of, learning=config.learning, recent=config.recent)
     missing = needed(config.alpha) - len(clean)
     if missing > 0:
         raise DataRefused(
@@ -125,45 +128,31 @@ def fit_trigger(
         )
     median_steps = model.median_duration_s * model.fps
     drift = config.drift / median_steps
-    parts = []
+    runs = []
     for episode in clean:
         values = curves[episode.episode_id]
-        probability = intervention.curves(model, episode, values).net_probabilities.mean(axis=0)
-        parts.append((mean_cusum(episode, values, drift), probability))
-    own = [e.source != ActionSource.RECOVERY for e in clean]
-    peaks = [(a[mine].max(), b[mine].max()) for (a, b), mine in zip(parts, own, strict=True)]
-    first, second = (
-        max(conformal_threshold(np.array(column), config.alpha), 1e-6) for column in zip(*peaks, strict=True)
-    )
-    scores = [a / first + b / second for a, b in parts]
-    totals = np.array([score[mine].max() for score, mine in zip(scores, own, strict=True)])
-    outside = np.array(
-        [
-            score.max(where=mine & (labels[e.episode_id] == 0), initial=0)
-            for e, score, mine in zip(clean, scores, own, strict=True)
-        ]
-    )
-    threshold = conformal_threshold(totals, config.alpha)
+        runs.append(
+            Calibration(
+                cusum=mean_cusum(episode, values, drift),
+                probability=intervention.curves(model, episode, values).net_probabilities.mean(axis=0),
+                own=episode.source != ActionSource.RECOVERY,
+                label=labels[episode.episode_id],
+            )
+        )
+    fitted = thresholds(runs, alpha=config.alpha, early_alpha=config.early_alpha)
     return Trigger(
         config=config,
         median_steps=median_steps,
-        cusum_threshold=first,
-        probability_threshold=second,
-        threshold=threshold,
-        early_threshold=min(threshold, conformal_threshold(outside, config.early_alpha)),
+        cusum_threshold=fitted.cusum,
+        probability_threshold=fitted.probability,
+        threshold=fitted.alarm,
+        early_threshold=fitted.early,
         calibration_episodes=len(clean),
-        alarm_rate=float(np.mean(totals > threshold)),
+        alarm_rate=fitted.alarm_rate,
         policy_ids=tuple(sorted({e.policy_id for e in clean})),
         value_hash=intervention.value_hash,
         intervention_hash=intervention_hash,
     )
-
-
-def _calibrates(episode: StepData, config: TriggerConfig) -> bool:
-    """Whether a success says how the score of a policy that needs no help may look."""
-    if not config.learning:
-        return episode.policy_alone
-    return episode.unaided or ActionSource.HUMAN not in episode.source
 
 
 def held_out_alarms(

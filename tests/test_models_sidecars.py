@@ -9,9 +9,11 @@ import polars as pl
 from model_samples import FPS, HOLD, HUMAN, POLICY, episodes, fitted, step_data
 
 from assets.inputs import TRIGGER_SCHEMA, VALUE_SCHEMA
+from models.calibration import Calibration, calibration_successes, thresholds
 from models.progress import progress_targets
 from models.risk import value_risk
 from models.sidecars import trigger_frame, value_frame
+from models.trigger import TriggerConfig, fit_trigger
 from models.value import ValueCurves
 from models.value_training import STALL_BEFORE_TAKEOVER_S
 
@@ -80,7 +82,7 @@ def test_trigger_columns_fire_above_the_threshold() -> None:
     middle = replace(f.trigger, threshold=float(np.median(scores)))
     frame = trigger_frame(episode, values, curves, middle)
     fixed = ["episode_id", "frame_index", "trigger_logit", "trigger", "threshold"]
-    assert frame.columns == [*fixed, "score", "early_trigger"]
+    assert frame.columns == [*fixed, "score", "early_trigger", "cusum", "probability"]
     assert list(frame.schema.items()) == list(TRIGGER_SCHEMA.items())  # what a session without a usable episode has
     np.testing.assert_array_equal(frame["score"], scores)
     np.testing.assert_array_equal(frame["trigger_logit"], curves.trigger_logit)
@@ -88,3 +90,20 @@ def test_trigger_columns_fire_above_the_threshold() -> None:
     assert not frame["trigger"].all()
     fired = frame.select(pl.col("trigger") == (pl.col("score") > pl.col("threshold"))).to_series()
     assert fired.all()
+
+
+def test_another_alpha_can_be_previewed_from_the_columns_alone() -> None:
+    f = fitted()
+    config = TriggerConfig(alpha=0.2, early_alpha=0.4)
+    again = fit_trigger(episodes(), f.labels, f.value, f.intervention, config, curves=f.curves, intervention_hash="i")
+    own = calibration_successes(episodes(), f.value.fold_of, learning=False, recent=40)
+    runs = []
+    for episode in own:
+        values = f.curves[episode.episode_id]
+        frame = trigger_frame(episode, values, f.intervention.curves(f.value, episode, values), f.trigger)
+        cusum, probability = (frame[name].to_numpy() for name in ("cusum", "probability"))
+        label = f.labels[episode.episode_id]
+        runs.append(Calibration(cusum=cusum, probability=probability, own=np.ones(len(episode), bool), label=label))
+    shown = thresholds(runs, alpha=0.2, early_alpha=0.4)
+    assert (shown.alarm, shown.early, shown.alarm_rate) == (again.threshold, again.early_threshold, again.alarm_rate)
+    assert again.threshold != f.trigger.threshold

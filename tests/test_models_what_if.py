@@ -1,0 +1,86 @@
+"""The preview of other labels says what making them would say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from model_samples import episodes, fitted
+
+from assets import labels as stage
+from assets.making import Maker
+from assets.settings import write_settings
+from episodes.errors import UsageError
+from episodes.store import EpisodeStore
+from episodes.workspace import Workspace
+from models.agreement import agreement
+from models.dataset import load_decided
+from models.labelling import mine_task
+from models.stagnation import StagnationConfig
+from models.what_if import RULES, effect
+
+VALUES = {name: curves.value for name, curves in fitted().curves.items()}
+
+
+def test_the_trained_rule_finds_what_mining_finds() -> None:
+    moved = {"slow": 0.5, "patience": 0.15}
+    mined = mine_task(episodes(), VALUES, StagnationConfig(**moved)).labels
+    shown = effect("stagnation", moved, episodes(), VALUES)
+    assert shown.intervals == len(mined) != effect("stagnation", {}, episodes(), VALUES).intervals
+    assert shown.by_rule == dict(mined["rule"].value_counts().iter_rows())
+    found = {(name, start, stop) for name, each in shown.found.items() for start, stop, _ in each}
+    assert found == set(mined.select("episode_id", "start", "stop").iter_rows())
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in ("stagnation", "risk")])
+def test_a_published_rule_marks_what_the_frames_hold(rule: str) -> None:
+    frames = mine_task(episodes(), VALUES).frames
+    shown = effect(rule, {}, episodes(), VALUES)
+    assert shown.steps == frames[rule].sum()
+    clean = [e.episode_id for e in episodes() if e.success and e.unaided]
+    assert shown.success_rate == pytest.approx(frames.filter(pl.col("episode_id").is_in(clean))[rule].mean())
+
+
+def test_a_higher_risk_threshold_marks_fewer_steps() -> None:
+    low, high = (effect("risk", {"threshold": tau}, episodes(), VALUES).steps for tau in (0.0, 0.02))
+    assert low > high > 0
+
+
+def test_decided_intervals_count_where_most_of_their_steps_are_marked() -> None:
+    flags = effect("stagnation", {}, episodes(), VALUES).flags
+    name, marked = next((name, each) for name, each in flags.items() if each.any() and not each.all())
+    start = int(marked.argmax())
+    free = int((~marked).argmax())
+    found = agreement(flags, stuck=[(name, start, start + 1)], free=[(name, free, free + 1), ("gone", 0, 5)])
+    assert (found.found, found.stuck, found.false, found.free) == (1, 1, 0, 1)
+
+
+def test_what_a_rule_cannot_have_is_refused() -> None:
+    with pytest.raises(UsageError, match="there is no rule"):
+        effect("no rule", {}, episodes(), VALUES)
+    with pytest.raises(UsageError, match="slow < resume"):
+        effect("stagnation", {"slow": 0.9}, episodes(), VALUES)
+
+
+@pytest.mark.demo
+def test_a_materialization_with_the_settings_says_the_same_numbers(settled_copy: Path) -> None:
+    root, task, moved = settled_copy, "tube_insertion", {"slow": 0.45, "patience": 0.2, "drop": 0.2}
+    tables = [pl.read_parquet(root / f"derived/episodes/{name}/{task}/table.parquet") for name in ("decided", "split")]
+    curves = pl.concat([pl.read_parquet(path) for path in sorted(root.glob("derived/values/curves/*/*.parquet"))])
+    values = {str(key[0]): rows["value"].to_numpy() for key, rows in curves.group_by("episode_id", maintain_order=True)}
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    shown = effect("stagnation", moved, load_decided(EpisodeStore(root), *tables), values)
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+    settings = json.loads((root / "settings.json").read_text())
+    write_settings(Workspace.open(root), {**settings, "stagnation": moved})
+    made = Maker(root).make("labels/stagnation", task, stage.stagnation)
+    assert made.metadata["intervals"] == shown.intervals
+    assert {rule: made.metadata.get(rule, 0) for rule in shown.by_rule} == shown.by_rule
+    rates, aligned = (check.figures for check in made.checks)
+    assert rates["stagnation"] == pytest.approx(shown.success_rate, abs=1e-12)
+    assert aligned == {"aligned": shown.announced, "takeovers": shown.takeovers}
+    shutil.rmtree(root / "derived/labels")
