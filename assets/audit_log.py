@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from assets.manifest import FILE
 from assets.stages import STAGES
+from audits.database import place_of
 from audits.log import AuditLog
-from audits.noted import Noted, noted, open_held, require
+from audits.noted import Noted, find, noted, open_held, require
 from episodes.workspace import Workspace
 from releases.ledger import history
 
@@ -18,12 +19,16 @@ def open_log(workspace: Workspace) -> AuditLog | None:
 def verified_log(workspace: Workspace) -> AuditLog | None:
     """The same after a walk over its whole chain, which names the first event that is not what was written."""
     known = noted_of(workspace)
-    if not workspace.audits.exists() and not known:
-        return None
-    log = AuditLog(workspace.audits, create=False)
-    log.verify()
-    require(log, known)
+    log = find(workspace.audits, known)
+    if log is not None:
+        log.verify()
+        require(log, known)
     return log
+
+
+def begun_log(workspace: Workspace) -> AuditLog:
+    """The log to write to: begun where nobody has decided anything yet."""
+    return open_log(workspace) or AuditLog(place_of(workspace.audits))
 
 
 def noted_of(workspace: Workspace) -> Noted:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audits.log import RESTORE, AuditLog
+from audits.database import RESTORE, Database, place_of
+from audits.log import AuditLog
 from episodes.errors import IntegrityError
 
 
@@ -47,11 +48,16 @@ def open_held(path: Path, known: Noted) -> AuditLog | None:
 
     Raises `IntegrityError` where it is gone, empty, or lacks what was noted of it.
     """
-    if not path.exists() and not known:
-        return None
-    log = AuditLog(path, create=False)
-    require(log, known)
+    log = find(path, known)
+    if log is not None:
+        require(log, known)
     return log
+
+
+def find(path: Path, known: Noted) -> AuditLog | None:
+    """The log at `path`, not yet held against `known`; None where there is none and nothing was noted of one."""
+    place = place_of(path)
+    return AuditLog(place, create=False) if known or Database(place).exists() else None
 
 
 def require(log: AuditLog, known: Noted) -> None:

@@ -5,6 +5,7 @@
   + MissingExtra                    2   an optional package or system library is not installed
   + DataRefused                     3   data that cannot be used as it is
     - EpisodeFormatError            3   one episode or file of a source is not what its format says
+    - Conflict                      3   somebody else decided about the same thing in the meantime
   + GateNotMet                      4   a number that had to be reached was not
   + IntegrityError                  5   bytes are not the bytes that were written
   + DeviceError                     6   a robot, camera or input device failed
@@ -47,6 +48,10 @@ class EpisodeFormatError(DataRefused):
         self.what, self.file, self.episode, self.key, self.remedy = what, file, episode, key, remedy
         place = ", ".join(part for part in (file, episode and f"episode {episode}", key and f"key {key}") if part)
         super().__init__(f"{what} ({place}); {remedy}")
+
+
+class Conflict(DataRefused):
+    """Somebody else decided about the same thing in the meantime: both versions are there to choose from."""
 
 
 class GateNotMet(RegraspError):

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
+from audits.database import place_of
 from audits.log import AuditLog
 from audits.noted import noted, open_held
 from episodes.errors import DataRefused, EpisodeFormatError
@@ -48,7 +49,7 @@ class Library:
         """
         manifests = sorted(self.workspace.derived.glob("*/*/*/manifest.json"))
         known = noted(manifests, [move.evidence for move in history(self.workspace.root)])
-        return open_held(self.workspace.audits, known) or AuditLog(self.workspace.audits)
+        return open_held(self.workspace.audits, known) or AuditLog(place_of(self.workspace.audits))
 
     def tasks(self) -> list[str]:
         """The tasks that have episodes."""

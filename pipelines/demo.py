@@ -18,9 +18,9 @@ from typing import Any
 
 from rich.console import Console
 
+from assets.audit_log import begun_log
 from assets.settings import begin_settings
 from audits.freeze import freeze, list_freezes
-from audits.log import AuditLog
 from episodes.errors import GateNotMet
 from episodes.workspace import Workspace, atomic_write, workspace_lock
 from models.processes import Processes
@@ -190,7 +190,7 @@ class Demo:
 
     def _freeze(self, kind: str) -> None:
         """Freeze what is decided so far, once."""
-        log = AuditLog(self.workspace.audits)
+        log = begun_log(self.workspace)
         if not any(made.kind == kind and made.name == BY for made in list_freezes(log)):
             made = freeze(log, kind, BY, by=BY)
             self.console.print(f"froze {made.count} decisions on {kind} as {BY!r}")

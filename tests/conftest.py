@@ -24,7 +24,7 @@ os.environ.update(
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
     }
 )
-for name in ("DAGSTER_HOME", "REGRASP_ROOT"):
+for name in ("DAGSTER_HOME", "REGRASP_ROOT", "REGRASP_AUDITS"):
     os.environ.pop(name, None)
 
 import pytest  # noqa: E402

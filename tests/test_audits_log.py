@@ -227,7 +227,7 @@ def test_who_comes_second_opens_the_log_of_the_first(tmp_path: Path, monkeypatch
 
 
 def test_a_locked_log_says_so(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audits.log.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("audits.database.BUSY_TIMEOUT_S", 0.05)
     holder = sqlite3.connect(log.name, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(DataRefused, match="locked by another program"):

@@ -84,6 +84,7 @@ class ImportLog:
 
     def run(self, root: Path) -> int:
         from assets.audit_log import noted_of
+        from audits.database import place_of
         from audits.log import AuditLog
         from audits.noted import require
         from audits.portable import import_lines, read_lines
@@ -91,7 +92,7 @@ class ImportLog:
 
         workspace = Workspace.open(root)
         read_lines(self.path)  # first: a damaged export must not leave an empty log behind
-        log = AuditLog(workspace.audits)  # not held against anything yet: this is how a lost log comes back
+        log = AuditLog(place_of(workspace.audits))  # not held against anything yet: this is how a lost log comes back
         print(f"{import_lines(log, self.path)} events are new")
         require(log, noted_of(workspace))
         return 0
@@ -109,12 +110,11 @@ class Freeze:
     """who freezes"""
 
     def run(self, root: Path) -> int:
+        from assets.audit_log import begun_log
         from audits.freeze import freeze
-        from audits.log import AuditLog
         from episodes.workspace import Workspace
 
-        log = _log(root) or AuditLog(Workspace.open(root).audits)
-        made = freeze(log, self.kind, self.name, by=self.by)
+        made = freeze(begun_log(Workspace.open(root)), self.kind, self.name, by=self.by)
         print(f"freeze {made.name} of {made.kind}: {made.count} decisions, {made.hash[:16]}; next: regrasp materialize")
         if not made.count:
             print(f"nothing is decided about {made.kind}, so training goes on as without a freeze; the name is used up")

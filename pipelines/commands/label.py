@@ -34,9 +34,8 @@ class Label:
     """who decides"""
 
     def run(self, root: Path) -> int:
-        from assets.audit_log import open_log
+        from assets.audit_log import begun_log, open_log
         from audits.bulk import read_table
-        from audits.log import AuditLog
         from audits.state import fold
         from episodes.store import EpisodeStore
         from episodes.workspace import Workspace
@@ -48,7 +47,7 @@ class Label:
         _refuse(self.table, bulk.problems)
         new = bulk.new(fold(events).episodes)
         if new:
-            log = log or AuditLog(store.workspace.audits)
+            log = log or begun_log(store.workspace)
             events += log.append_all(new, unchanged_since=events[-1].seq if events else 0)
         print(_written(new, len(bulk.drafts) - len(new)))
         for sentence in _next(store, {draft.item for draft in bulk.drafts}, fold(events).episodes):
