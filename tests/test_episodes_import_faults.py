@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from itertools import count
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk, stored
 from import_samples import dataset, exported, mapping_of
 
-from episodes import workspace
-from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.errors import EpisodeFormatError
 from episodes.formats import import_dataset, source
 from episodes.formats.registry import open_dataset
 from episodes.formats.source import read_mapping
@@ -31,12 +29,6 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def stored(root: Path) -> dict[str, bytes]:
-    """All files but locks, by their names."""
-    files = (path for path in root.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
-
-
 @pytest.mark.parametrize(
     ("format", "keep"), [("seed_json", 0.0), ("seed_json", 1.0), *((format, 0.3) for format in FAMILIES)]
 )
@@ -52,15 +44,8 @@ def test_a_disk_that_fills_up_leaves_the_workspace_as_it_was(
     }
     EpisodeStore(tmp_path).workspace.open(tmp_path, create=True)
     before = stored(tmp_path)
-
-    def full(path: Path, data: bytes) -> None:
-        path.write_bytes(data[: int(keep * len(data))])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(workspace, "_write_synced", full)
-        with pytest.raises(DataRefused, match="the disk is full; free space"):
-            import_dataset(samples[format], tmp_path, **given)  # type: ignore[arg-type]
+    with full_disk(monkeypatch, keep):
+        import_dataset(samples[format], tmp_path, **given)  # type: ignore[arg-type]
     assert stored(tmp_path) == before
     assert import_dataset(samples[format], tmp_path, **given).imported  # type: ignore[arg-type]
 

@@ -10,10 +10,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from episode_samples import sample_frame
+from episode_samples import sample_episode, sample_frame
+from export_samples import export, stored
 
 from episodes.errors import EpisodeFormatError
 from episodes.formats import import_dataset
+from episodes.formats.exporting import Leaving, export_dataset
 from episodes.formats.hdf5 import datasets
 from episodes.record import ActionSource, Outcome
 from episodes.store import EpisodeStore
@@ -198,3 +200,56 @@ def test_an_import_that_was_stopped_is_resumed(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(EpisodeStore, "write", taken)
     report = import_dataset(path, tmp_path / "w")
     assert (len(report.imported), len(report.duplicates), report.quarantined) == (1, 1, ())
+
+
+def test_robomimic_has_its_own_layout(tmp_path: Path) -> None:
+    store = stored(tmp_path / "a", sample_episode(reward=None), sample_episode(1))
+    leaving = [Leaving(episode_id=e, split=s) for e, s in zip(store.ids(), ("train", "validation"), strict=True)]
+    export_dataset(store, tmp_path / "out.hdf5", leaving, format="robomimic")
+    with h5py.File(tmp_path / "out.hdf5") as file:
+        assert file["data"].attrs["total"] == 12
+        assert json.loads(file["data"].attrs["env_args"])["env_kwargs"] == {"control_freq": 10.0}
+        assert [file[f"mask/{key}"][()].tolist() for key in ("train", "valid")] == [[b"demo_0"], [b"demo_1"]]
+        for name, demo in file["data"].items():
+            assert demo.attrs["num_samples"] == 6, name
+            assert demo["actions"].shape == (6, 7)
+            assert demo["dones"][()].tolist() == [0, 0, 0, 0, 0, 1]
+            derivation = demo["rewards"].attrs["rewards_derivation"]
+            assert demo["rewards"][()].tolist() == [0, 0, 0, 0, 0, float(derivation == "outcome")]
+            assert set(demo["obs"]) == {"proprio", "robot0_eef_pos", "robot0_eef_quat", "wrench", "wrist_image"}
+            assert demo["obs/wrist_image"].shape == (6, 16, 24, 3)
+
+
+@pytest.mark.parametrize("key", ["time_s", "action/policy_id", "action/human"])
+def test_a_robomimic_file_of_ours_that_was_spoiled_is_refused(tmp_path: Path, key: str) -> None:
+    store = stored(tmp_path / "a", sample_episode())
+    export(store, tmp_path / "out.hdf5", "robomimic")
+    with h5py.File(tmp_path / "out.hdf5", "r+") as file:
+        own = file["data/demo_0/regrasp"]
+        del own[key]
+        own[key] = np.arange(6) if key == "action/policy_id" else np.array([b"a"] * 6)
+    (refused,) = import_dataset(tmp_path / "out.hdf5", tmp_path / "b").quarantined
+    assert "numbers" in str(refused) or "no text" in str(refused)
+
+
+def test_a_foreign_robomimic_file_invents_nothing(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "low.hdf5", "w") as file:
+        data = file.create_group("data")
+        data.attrs["env_args"] = json.dumps({"env_name": "Lift", "type": 1, "env_kwargs": {"control_freq": 20}})
+        demo = data.create_group("demo_0")
+        demo["actions"], demo["states"], demo["rewards"] = np.ones((3, 7)), np.ones((3, 32)), np.ones(3)
+        demo["obs/robot0_eef_pos"], demo["obs/robot0_eef_quat"] = np.zeros((3, 3)), np.tile([0.0, 0, 0, 1], (3, 1))
+        demo["obs/robot0_gripper_qpos"] = np.full((3, 2), 0.5)
+        demo["obs/agentview_image"] = np.stack([sample_frame(t) for t in range(3)])
+    report = import_dataset(tmp_path / "low.hdf5", tmp_path / "w")
+    store = EpisodeStore(tmp_path / "w")
+    episode = store.read(report.imported[0])
+    assert (episode.task, episode.fps, episode.source_format) == ("lift", 20, "robomimic_hdf5")
+    assert (episode.success, set(episode.action_source)) == (Outcome.UNKNOWN, {255})
+    assert episode.ee_pose is not None
+    assert episode.ee_pose[0].tolist() == [0, 0, 0, 0, 0, 0, 1]
+    assert episode.proprio is not None
+    assert episode.proprio.shape == (3, 9)
+    assert episode.proprio_names[-1] == "robot0_gripper_qpos.1"
+    np.testing.assert_array_equal(store.frame(report.imported[0], "agentview", 2), sample_frame(2))
+    assert "not kept: states of the demonstrations" in report.warnings
