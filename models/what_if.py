@@ -151,7 +151,8 @@ def _marking(rule: str, settings: Mapping[str, float]) -> Callable[[StepData, Ar
         return lambda _, curve: mine_seed_rule(curve, window, settings["epsilon"])
     if rule == "risk":
         return lambda episode, curve: _risk(episode, curve, window, settings["epsilon"]) > settings["threshold"]
-    params = ThreeRuleParams(**{**settings, "window": window})
+    own: dict[str, Any] = {**settings, "window": window}
+    params = ThreeRuleParams(**own)
     assert rule in {each.name for each in fields(ThreeRuleLabels)}
     return lambda _, curve: np.asarray(getattr(mine_three_rules(curve, params), rule))
 
