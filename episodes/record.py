@@ -153,8 +153,8 @@ class Episode:
     robot_stream: Mapping[str, Array] = field(default_factory=dict)
     """native-rate stream: t, q, qd, tcp, wrench, bits"""
     events: tuple[Mapping[str, Any], ...] = ()
-    """each has `t` (step) and `kind`: takeover, hand_back, trigger, recovery, recovery_end, fault, note, success,
-    failure or crash"""
+    """each has `t` (step) and `kind`: takeover, hand_back, trigger, recovery, recovery_end, fault, note, reward,
+    success, failure or crash"""
 
     def __post_init__(self) -> None:
         if len(self.time_s) == 0:

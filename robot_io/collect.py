@@ -20,8 +20,19 @@ from episodes.store import EpisodeStore
 from episodes.workspace import Workspace, atomic_write
 from robot_io.clock import Clock
 from robot_io.control import RecoveryLimits
-from robot_io.loop import EpisodeSummary, Live, run_episode
-from robot_io.protocols import Monitor, Observation, Policy, Recovery, Robot, RobotSpec, Teleop
+from robot_io.loop import run_episode
+from robot_io.protocols import (
+    EpisodeSummary,
+    Live,
+    Monitor,
+    Observation,
+    Policy,
+    Recovery,
+    Review,
+    Robot,
+    RobotSpec,
+    Teleop,
+)
 from robot_io.recorder import SessionRecorder
 from robot_io.sim import Privileged
 
@@ -120,6 +131,7 @@ def collect_session(
     on_episode: Callable[[EpisodeSummary], None] | None = None,
     attended: bool = True,
     clock: Clock | None = None,
+    review: Review | None = None,
 ) -> list[EpisodeSummary]:
     """Record one episode for each seed that the session lacks and return their summaries in order.
 
@@ -145,6 +157,7 @@ def collect_session(
                 clock=clock,
                 seed=seed,
                 timeout_outcome=Outcome.FAILURE,
+                review=review,
             )
             if summary.episode_id is not None:
                 notes = privileged_frame(summary.episode_id, watched.rows, failure_mode(robot, summary))

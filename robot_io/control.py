@@ -1,5 +1,8 @@
 """Who acts at each step, and with what: the person, the policy, a recovery, or nobody (hold).
 
+A model that has no answer in time is a hold at that step: nobody waits for it. After the person let go, `share` of a
+model's motion is sent: it grows from none, at the pose that was commanded last, to the whole.
+
 `Control` carries what must be remembered between steps (the mode, the running recovery, whom the monitor was told of)
 and asks the models; `arbiter` decides. The monitor is reset on every change of `action_source`: what it has added up
 belongs to whoever acted.
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +101,10 @@ class Control:
 
     def choose(self, observation: Observation, human: HumanInput, last_source: ActionSource) -> Choice:
         """Who acts at this step. No model is asked while the person acts: see `shadowed`."""
+        choice = self._chosen(observation, human, last_source)
+        return choice if choice.source in _STANDING else _eased(choice, human.share)
+
+    def _chosen(self, observation: Observation, human: HumanInput, last_source: ActionSource) -> Choice:
         if human.action is not None and arbitrate(self.mode, Seen(human=True)) is Act.HUMAN:
             return self._driven(human, human.action, last_source)
         if self.mode is Mode.HUMAN:
@@ -128,6 +135,8 @@ class Control:
         proposal = self.policy.act(observation) if self.policy is not None else None
         source = ActionSource.POLICY if proposal is not None else ActionSource.HOLD
         decision = self._watch(observation, proposal, source)
+        if decision is None and self.monitor is not None:
+            return self._late(proposal)
         if decision is not None and self._fired(decision, source):
             self._attempts = _Attempts(started_s=observation.time_s, value=decision.value)
             return self._planned(observation, decision, proposal)
@@ -147,7 +156,8 @@ class Control:
         run = self._attempts
         action = run.next_action()
         decision = self._watch(observation, action, ActionSource.RECOVERY)
-        assert decision is not None
+        if decision is None:
+            return self._late(None)
         seen = Seen(
             chunk_left=action is not None,
             better=decision.value > run.value + self.limits.min_gain,
@@ -203,6 +213,10 @@ class Control:
         self.policy.reset()
         return self._proposed(self.policy.act(observation), decision)
 
+    def _late(self, proposal: Array | None) -> Choice:
+        """Nobody watches at this step, so nobody acts."""
+        return Choice(source=ActionSource.HOLD, action=self.hold_action(), proposal=proposal)
+
     def _proposed(self, proposal: Array | None, decision: Decision | None) -> Choice:
         self.mode = Mode.POLICY
         if proposal is None:
@@ -251,6 +265,19 @@ class Control:
         self.counts["better"] += reason == "better"
         self.emit("recovery_end", reason=reason, to=to)
         self._attempts = None
+
+
+_STANDING = (ActionSource.HUMAN, ActionSource.HOLD)
+_MOTION = 6
+"""values of an action; the rest is the gripper, which comes whole"""
+
+
+def _eased(choice: Choice, share: float) -> Choice:
+    action = np.array(choice.action)
+    if share >= 1.0 or action.dtype.kind != "f":
+        return choice
+    action[:_MOTION] *= share
+    return replace(choice, action=action)
 
 
 def _described(plan: RecoveryPlan) -> dict[str, Any]:

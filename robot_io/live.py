@@ -18,8 +18,7 @@ from episodes.images import encode_jpeg
 from episodes.record import Array
 from episodes.slug import check_slug
 from episodes.workspace import Workspace
-from robot_io.loop import EpisodeSummary
-from robot_io.protocols import Decision, Step
+from robot_io.protocols import Decision, EpisodeSummary, Step
 from robot_io.recorder import plain
 
 EVERY_S = 0.2

@@ -8,9 +8,8 @@ who acts, `safety` what is sent. Whatever ends an episode, the robot is stopped 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,50 +18,22 @@ from episodes.record import ActionSource, Array, Collection, EndReason, Outcome
 from robot_io.clock import Clock, SimClock
 from robot_io.control import Choice, Control, RecoveryLimits
 from robot_io.protocols import (
-    Decision,
     EpisodeEnd,
+    EpisodeSummary,
     HumanInput,
     Learner,
+    Live,
     Monitor,
     Observation,
     Policy,
     Recorder,
     Recovery,
+    Review,
     Robot,
     Step,
     Teleop,
 )
 from robot_io.safety import Guard, Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpisodeSummary:
-    """What happened, in numbers. `episode_id` is None where nothing was kept."""
-
-    episode_id: str | None
-    steps: int
-    duration_s: float
-    end_reason: EndReason
-    success: Outcome
-    success_derivation: str
-    source_steps: Mapping[ActionSource, int]
-    """how many steps each source acted; sums to `steps`"""
-    takeovers: int
-    triggers: int
-    recoveries: int
-    """triggers after which a chunk was sent"""
-    recoveries_better: int
-    """recoveries that reached a better value"""
-    asked: int
-    """times the robot asked the person"""
-    fault: str = ""
-
-
-class Live(Protocol):
-    """Whoever watches the run from outside; never in the command path."""
-
-    def step(self, t: int, step: Step, decision: Decision | None) -> None: ...
-    def end(self, summary: EpisodeSummary) -> None: ...
 
 
 def run_episode(
@@ -82,6 +53,7 @@ def run_episode(
     live: Live | None = None,
     recovery_limits: RecoveryLimits | None = None,
     timeout_outcome: Outcome = Outcome.UNKNOWN,
+    review: Review | None = None,
 ) -> EpisodeSummary:
     """Run one episode and record it.
 
@@ -89,7 +61,7 @@ def run_episode(
     where the predicate is exact (simulation), UNKNOWN where nobody knows. Without a `teleop` a recovery that
     gives up hands back to the policy. A safety stop ends the episode as a failure and is named in
     `EpisodeSummary.fault`; any other exception is raised after the robot stands and the steps so far are
-    recorded as incomplete.
+    recorded as incomplete. `review` is asked what an ended episode was after all, before it is stored.
     """
     run = _Run(
         robot=robot,
@@ -107,6 +79,7 @@ def run_episode(
         live=live,
         limits=recovery_limits or RecoveryLimits(),
         timeout_outcome=timeout_outcome,
+        review=review,
     )
     return run.episode()
 
@@ -130,6 +103,7 @@ class _Run:
     live: Live | None
     limits: RecoveryLimits
     timeout_outcome: Outcome
+    review: Review | None
 
     t: int = 0
     control: Control = field(init=False)
@@ -197,9 +171,14 @@ class _Run:
         if self.teleop is None:
             return HumanInput()
         human = self.teleop.poll(observation, self.last_source)
+        self._heard(human)
+        return human
+
+    def _heard(self, human: HumanInput) -> None:
         if human.note:
             self._event("note", text=human.note)
-        return human
+        if human.reward:
+            self._event("reward", value=human.reward)
 
     def _ended(self, observation: Observation, human: HumanInput) -> EpisodeEnd | None:
         self.time_s = observation.time_s
@@ -290,12 +269,28 @@ class _Run:
     def _close(self, end: EpisodeEnd, fault: str) -> EpisodeSummary:
         if fault and self.recording:
             self._event("fault", reason=fault)
+        end = self._reviewed(end)
         summary = self._summary(self._keep(end), end, fault)
         if self.learner is not None:
             self.learner.end_episode(None, end.success)
         if self.live is not None:
             self.live.end(summary)
         return summary
+
+    def _reviewed(self, end: EpisodeEnd) -> EpisodeEnd:
+        """What the person says of it after all; who stops the program instead keeps it as it ended."""
+        if self.review is None or not self.recording or self.discarded or self.t == 0:
+            return end
+        try:
+            human = self.review(end)
+        except BaseException:
+            self._keep(end)
+            raise
+        self._heard(human)
+        self.discarded = human.discard
+        if human.outcome is None:
+            return end
+        return replace(end, success=human.outcome, success_derivation="operator key after the end")
 
     def _keep(self, end: EpisodeEnd) -> str | None:
         """The new episode's id; None where it was discarded or had no step."""

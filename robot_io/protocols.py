@@ -6,7 +6,7 @@ Shapes: `P` proprioceptive values, `A` = 7 action values (dx dy dz rx ry rz grip
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -57,11 +57,15 @@ class HumanInput:
     raw: Array | None = None
     """the device's own axes"""
     reason: str = ""
-    """why they took over: stall, force, workspace, drop, asked, demo"""
+    """why they took over: stall, force, workspace, drop, asked, demo; hand where they did not say"""
     outcome: Outcome | None = None
     """a success or failure key"""
     discard: bool = False
     note: str = ""
+    reward: float = 0.0
+    """of the reward keys at this step"""
+    share: float = 1.0
+    """of a model's motion that is let through; it grows from 0 after they let go"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,29 @@ class EpisodeEnd:
     complete: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeSummary:
+    """What happened, in numbers. `episode_id` is None where nothing was kept."""
+
+    episode_id: str | None
+    steps: int
+    duration_s: float
+    end_reason: EndReason
+    success: Outcome
+    success_derivation: str
+    source_steps: Mapping[ActionSource, int]
+    """how many steps each source acted; sums to `steps`"""
+    takeovers: int
+    triggers: int
+    recoveries: int
+    """triggers after which a chunk was sent"""
+    recoveries_better: int
+    """recoveries that reached a better value"""
+    asked: int
+    """times the robot asked the person"""
+    fault: str = ""
+
+
 class Robot(Protocol):
     """An arm with its gripper and cell. `send` returns the action actually executed, after its own limits."""
 
@@ -153,11 +180,12 @@ class Monitor(Protocol):
     """Anything that watches the run and says when it is stuck.
 
     `action` is what is about to be sent (the policy's proposal, or the next of a recovery chunk), None
-    while a person drives or the robot holds; `source` is who acts at this step.
+    while a person drives or the robot holds; `source` is who acts at this step. None where it has no answer in
+    time, and the robot holds.
     """
 
     def reset(self) -> None: ...
-    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision: ...
+    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision | None: ...
 
 
 class Recovery(Protocol):
@@ -182,3 +210,14 @@ class Learner(Protocol):
 
     def observe(self, step: Step) -> None: ...
     def end_episode(self, episode: Episode | None, success: Outcome) -> None: ...
+
+
+class Live(Protocol):
+    """Whoever watches the run from outside; never in the command path."""
+
+    def step(self, t: int, step: Step, decision: Decision | None) -> None: ...
+    def end(self, summary: EpisodeSummary) -> None: ...
+
+
+Review = Callable[[EpisodeEnd], HumanInput]
+"""a person who has seen the end; the robot stands meanwhile"""

@@ -70,8 +70,10 @@ class RandomMonitor:
     def reset(self) -> None:
         self.monitor.reset()
 
-    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision:
+    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision | None:
         seen = self.monitor.update(observation, action, source)
+        if seen is None:
+            return None
         trigger = source is ActionSource.POLICY and self.budget.step()
         return Decision(trigger=trigger, value=seen.value, score=float(trigger), threshold=0.5)
 

@@ -142,7 +142,7 @@ class _Knows:
     def reset(self) -> None:
         self.monitor.reset()
 
-    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision:
+    def update(self, observation: Observation, action: Array | None, source: ActionSource) -> Decision | None:
         seen = self.monitor.update(observation, action, source)
         stalled = self.start.stalled()
-        return replace(seen, trigger=stalled, score=float(stalled), threshold=0.5)
+        return seen and replace(seen, trigger=stalled, score=float(stalled), threshold=0.5)

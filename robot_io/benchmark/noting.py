@@ -7,8 +7,7 @@ from typing import Any
 
 from episodes.record import ActionSource, Outcome
 from robot_io.benchmark.record import TrainingEpisode
-from robot_io.loop import EpisodeSummary
-from robot_io.protocols import EpisodeEnd, RobotSpec, Step
+from robot_io.protocols import EpisodeEnd, EpisodeSummary, RobotSpec, Step
 from robot_io.recorder import SessionRecorder
 
 
