@@ -76,6 +76,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
     from robot_io.deployment import CHUNKS, load_deployment, load_policy
     from robot_io.live import LiveWriter
     from robot_io.sim import ScriptedHuman
+    from robot_io.ursim.robot import WiredRobot
 
     torch.set_num_threads(1)
     heed_stop()  # the imports took seconds
@@ -102,7 +103,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             live=StopsBetweenSteps(LiveWriter(job.root, job.session) if job.live else None),
             on_episode=partial(_count, budget) if budget else None,
             attended=job.attended,
-            clock=RealClock() if job.host else None,
+            clock=RealClock(robot.controller_s, robot.wait) if isinstance(robot, WiredRobot) else None,
         )
 
 

@@ -20,9 +20,6 @@ from releases.ledger import champion
 from robot_io.clock import RealClock
 from robot_io.collect import collect_session
 from robot_io.sim import ScriptedHuman, make_robot
-from robot_io.ur.link import LinkConfig
-from robot_io.ur.watch import Patience
-from robot_io.ur.worker import WorkerConfig
 from robot_io.ursim.fault_client import inject
 from robot_io.ursim.robot import WiredRobot
 
@@ -38,12 +35,6 @@ def host() -> Iterator[str]:
         yield address
 
 
-def patient(host: str) -> WorkerConfig:
-    """A worker that a busy machine does not stop: how long it waits is tested without one."""
-    patience = Patience(hold_after_s=5.0, leave_after_s=10.0, command_s=10.0, driver_s=30.0)
-    return WorkerConfig(link=LinkConfig(host=host, watchdog_hz=0.1), patience=patience)
-
-
 def recorded(workspace: Workspace, session: str) -> Episode:
     store = EpisodeStore(workspace.root)
     (only,) = store.ids(session=session)
@@ -52,9 +43,10 @@ def recorded(workspace: Workspace, session: str) -> Episode:
 
 def test_an_episode_over_the_wire_is_one_of_the_simulated_robots_kind(host: str, tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path, create=True)
-    with closing(WiredRobot(host, TASK, worker=patient(host))) as robot:
+    with closing(WiredRobot(host, TASK)) as robot:
         robot.max_steps, human = STEPS, ScriptedHuman(robot, 1, demo=True)
-        (summary,) = collect_session(workspace, "wired", robot, [1], collection="demo", teleop=human, clock=RealClock())
+        clock = RealClock(robot.controller_s, robot.wait)
+        (summary,) = collect_session(workspace, "wired", robot, [1], collection="demo", teleop=human, clock=clock)
     with closing(make_robot(TASK)) as direct:
         direct.max_steps, human = STEPS, ScriptedHuman(direct, 1, demo=True)
         collect_session(workspace, "direct", direct, [1], collection="demo", teleop=human)
@@ -102,24 +94,14 @@ def test_a_robot_without_its_host_and_a_host_without_its_robot_are_refused(tmp_p
     assert main(["collect", "--host", "127.0.0.2", "--root", str(tmp_path)]) == 2
 
 
-def until_done(command: list[str]) -> None:
-    """A busy machine may stop the arm, which ends the command with 6: the same command goes on with the next seed."""
-    codes = [6]
-    while codes[-1] == 6 and len(codes) < 8:
-        codes.append(main(command))
-    assert codes[-1] == 0, codes
-
-
 @pytest.mark.slow
 def test_three_demonstrations_are_recorded_and_succeed(host: str, tmp_path: Path) -> None:
     command = ["collect", "--robot", "ur", "--host", host, "--task", TASK, "--episodes", "3", "--teleop", "scripted"]
-    until_done([*command, "--session", "wired", "--root", str(tmp_path)])
+    assert main([*command, "--session", "wired", "--root", str(tmp_path)]) == 0
     store = EpisodeStore(tmp_path)
     episodes = [store.read(name) for name in store.ids(session="wired")]
     assert len(episodes) == 3
-    driven = [episode for episode in episodes if episode.end_reason != "fault"]
-    assert driven
-    assert all(not validate(episode) and episode.success.as_bool() for episode in driven)
+    assert all(not validate(episode) and episode.success.as_bool() for episode in episodes)
 
 
 @pytest.mark.slow
@@ -132,7 +114,7 @@ def test_the_demos_release_runs_over_the_wire_and_the_person_takes_over(demo_cop
     assert main([*deploy, "--release", version]) == 4, "no person promoted it there"
     promoted = ["release", "promote", version, "--profile", "ur", "--by", "Ada", "--despite", "a test"]
     assert main([*promoted, *root]) == 0
-    until_done(deploy)
+    assert main(deploy) == 0
     store = EpisodeStore(demo_copy)
     episodes = [store.read(name, images=False) for name in store.ids(session="wired")]
     sources = np.concatenate([episode.action_source for episode in episodes])

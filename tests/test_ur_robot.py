@@ -55,7 +55,7 @@ class FakeArm:
         zeros = np.zeros(6)
         return ArmState(
             read_s=self.now[0] - self.age_s,
-            controller_s=0.0,
+            controller_s=self.now[0],
             phase=Phase.FOLLOWING,
             robot_mode=7,
             safety_mode=1,
@@ -120,7 +120,10 @@ def rig_of(spec: RobotSpec, reference: Reference) -> Rig:
         yield arm
         log.append("worker ends")
 
-    return Rig(UrRobot(arms, cell, spec, reference, now=lambda: now[0]), arm, cell, log, now)
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    return Rig(UrRobot(arms, cell, spec, reference, now=lambda: now[0], sleep=sleep), arm, cell, log, now)
 
 
 @pytest.fixture
@@ -250,7 +253,7 @@ def test_a_stop_holds_and_the_target_is_where_the_tool_is(rig: Rig) -> None:
     assert np.allclose(rig.robot.target, START)
 
 
-def test_a_state_that_is_old_is_a_stop(rig: Rig) -> None:
+def test_a_state_that_stays_old_is_a_stop(rig: Rig) -> None:
     rig.robot.reset(0)
     rig.arm.age_s = 0.3
     with pytest.raises(SafetyStop, match=r"state is 0\.30 s old"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -77,7 +78,9 @@ class Rig:
 
     def command(self, order: Order, target: np.ndarray | None = None, over_s: float = 0.0) -> None:
         target = empty_target() if target is None else target
-        self.commands.write(to_row(Command(sent_s=self.now_s, order=order, over_s=over_s, target=target)))
+        self.commands.write(
+            to_row(Command(sent_s=self.link.next.controller_s, order=order, over_s=over_s, target=target))
+        )
 
     def cycles(self, count: int) -> tuple[Exit, str] | None:
         for _ in range(count):
@@ -213,6 +216,36 @@ def test_a_clock_that_stands_is_the_end_within_200_ms(rig: Rig) -> None:
     assert why is not None
     assert why[0] is Exit.STATE_STALE
     assert rig.now_s - began_s < Patience().leave_after_s + 2 / HZ
+
+
+def test_a_worker_that_did_not_run_looks_again_before_it_judges(rig: Rig) -> None:
+    rig.follow(start_pose(), 12)
+    rig.link.clock_runs = False
+    rig.now_s += 5.0
+    assert rig.cycles(1) is None
+    rig.link.clock_runs = True
+    assert rig.cycles(3) is None
+    assert rig.state.phase is Phase.FOLLOWING
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"q": np.full(6, np.nan)}, "numbers that are none"),
+        ({"tcp_speed": np.full(6, np.nan)}, "numbers that are none"),
+        ({"q": HOME + 0.5}, r"jumped by 0\.50 rad"),
+        ({"controller_s": 500.0}, "clock jumped by"),
+    ],
+)
+def test_a_state_that_cannot_be_is_the_end_and_nothing_is_sent(rig: Rig, change: dict[str, object], told: str) -> None:
+    rig.follow(start_pose(), 12)
+    rig.link.next = replace(rig.link.next, **change)  # type: ignore[arg-type]
+    sent = len(rig.link.sent)
+    why = rig.cycles(1)
+    assert why is not None
+    assert why[0] is Exit.STATE_ABSURD
+    assert re.search(told, why[1])
+    assert len(rig.link.sent) == sent
 
 
 def test_a_target_out_of_reach_is_the_end_and_nothing_of_it_is_sent(rig: Rig) -> None:

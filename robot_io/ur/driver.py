@@ -92,7 +92,7 @@ class UrArm:
     def close(self) -> None:
         """Stop the arm and end the worker, within a few seconds; a second call does nothing."""
         if self._process.is_alive():
-            self._commands.write(to_row(Command(sent_s=time.monotonic(), order=Order.LEAVE, target=empty_target())))
+            self._commands.write(to_row(Command(sent_s=0.0, order=Order.LEAVE, target=empty_target())))
             self._process.join(LEAVE_S)
         if self._process.is_alive():
             self._process.kill()
@@ -103,8 +103,8 @@ class UrArm:
             self._states.close(unlink=True)
 
     def _order(self, order: Order, target: Array, over_s: float = 0.0) -> None:
-        self._must_live()
-        self._commands.write(to_row(Command(sent_s=time.monotonic(), order=order, over_s=over_s, target=target)))
+        sent_s = self.state().controller_s
+        self._commands.write(to_row(Command(sent_s=sent_s, order=order, over_s=over_s, target=target)))
 
     def _wait_until_ready(self) -> None:
         if not self._told.poll(START_S):

@@ -42,9 +42,10 @@ class Command:
     """One step's order."""
 
     sent_s: float
+    """by the controller's clock, as the driver saw it last"""
     order: Order = Order.HOLD
     over_s: float = 0.0
-    """from when it was sent, the time in which the tool is pulled there evenly"""
+    """from when it came, the time in which the tool is pulled there evenly; controller seconds"""
     target: Array
     """(6,) tool pose"""
 

@@ -2,7 +2,7 @@
 
 Action space, proprio names, units, axes and rate are those of the simulated robot, so that what was trained on one is
 accepted on the other. `send` moves the impedance target (`reference`) and hands it to the worker process, which pulls
-the tool there evenly over one step. Times are those of observing, on the monotonic clock.
+the tool there evenly over one step. Times are those of observing, on the controller's clock; `wait` waits by it.
 
 Each reset ends the worker, lets the cell put scene and arm where an episode begins, and starts a new worker, which
 zeroes the force sensor there. When a worker has left, whatever comes next is a `SafetyStop` with its reason.
@@ -28,7 +28,9 @@ from robot_io.ur.messages import ArmState
 from robot_io.ur.reference import Reference
 
 FRESH_S = 0.2
-"""a state of the arm that is older is a stop"""
+"""a state of the arm that is older is not acted on"""
+LATE_S, LOOK_S = 1.0, 0.005
+"""a worker that gives none that is newer for this long is a stop; the controller's watchdog stops the arm before"""
 LEFT_BOX_M, LEFT_BOX_RAD = 0.03, 0.1
 """an arm this far out of its box is not where anybody put it"""
 TOOL_M = (0.0, 0.0, 0.165)
@@ -55,12 +57,13 @@ class UrRobot:
         *,
         fresh_s: float = FRESH_S,
         now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`arms` starts a worker each time it is called."""
         self.spec, self.cell = spec, cell
         self.target = np.zeros(6)
         self._arms, self._reference = arms, reference
-        self._fresh_s, self._now = fresh_s, now
+        self._fresh_s, self._now, self._sleep = fresh_s, now, sleep
         self._gripper = self._gripper_at_reset = float(spec.action_space["gripper_at_reset"])
         self._held = ExitStack()
         self._arm: Arm | None = None
@@ -83,10 +86,10 @@ class UrRobot:
         self._images()  # a camera's first frame may take seconds, which no worker waits
         self._gripper = self._gripper_at_reset
         self._arm = self._held.enter_context(self._arms())
-        measured = self._state().pose
-        self._must_be_in_its_box(measured)
-        self.target = self._reference.within(measured)
-        self._started_s = self._now()
+        state = self._state()
+        self._must_be_in_its_box(state.pose)
+        self.target = self._reference.within(state.pose)
+        self._started_s = state.controller_s
         return self.observe()
 
     def observe(self) -> Observation:
@@ -98,7 +101,7 @@ class UrRobot:
         error, opening = self.target - state.pose, np.array([sensed.opening])
         proprio = np.concatenate([state.pose, state.velocity, error, opening, wrench, sensed.estimate])
         return Observation(
-            time_s=self._now() - self._started_s,
+            time_s=state.controller_s - self._started_s,
             ee_pose=np.concatenate([state.pose[:3], tool_quaternion(state.pose)]),
             proprio=proprio.astype(np.float32),
             wrench=wrench.astype(np.float32),
@@ -128,6 +131,16 @@ class UrRobot:
             self._arm.hold()
             self.target = self._reference.within(self._arm.state().pose)
 
+    def controller_s(self) -> float:
+        """What the controller's clock says; with `wait`, the time of a `RealClock`."""
+        return self._state().controller_s
+
+    def wait(self, seconds: float) -> None:
+        """Until the controller's clock has gone on by this much: a simulated one may be slower than ours."""
+        end_s = self.controller_s() + seconds
+        while (left_s := end_s - self.controller_s()) > 0.0:
+            self._sleep(min(left_s, LOOK_S))
+
     def _images(self) -> dict[str, Array]:
         return {camera: self.cell.frame(camera, self.spec.image_px) for camera in self.spec.cameras}
 
@@ -138,12 +151,18 @@ class UrRobot:
             self._gripper = command
 
     def _state(self) -> ArmState:
-        """Fresh, or a stop."""
-        state = self._running().state()
-        age_s = self._now() - state.read_s
-        if age_s > self._fresh_s:
-            raise SafetyStop(f"the arm's state is {age_s:.2f} s old; see whether this machine is too busy to drive it")
-        return state
+        """Fresh, or a stop: a worker that is late is waited for, but not for long."""
+        end_s = self._now() + LATE_S
+        while True:
+            state = self._running().state()
+            age_s = self._now() - state.read_s
+            if age_s <= self._fresh_s:
+                return state
+            if self._now() > end_s:
+                raise SafetyStop(
+                    f"the arm's state is {age_s:.2f} s old; see whether this machine is too busy to drive it"
+                )
+            self._sleep(LOOK_S)
 
     def _must_be_in_its_box(self, pose: Array) -> None:
         outside = self._reference.outside(pose)

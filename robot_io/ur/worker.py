@@ -39,14 +39,16 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """The way to one command's target: when it was sent, and what was held then."""
+    """The way to one command's target: its number, when it came by the controller's clock, what was held then."""
 
-    sent_s: float
+    number: int
+    came_s: float
     start: Array
 
-    def towards(self, command: Command, now_s: float) -> Array:
+    def towards(self, command: Command, controller_s: float) -> Array:
         """(6,) where on the way the tool is to be pulled by now."""
-        share = 1.0 if command.over_s <= 0.0 else min(max((now_s - command.sent_s) / command.over_s, 0.0), 1.0)
+        gone_s = controller_s - self.came_s
+        share = 1.0 if command.over_s <= 0.0 else min(max(gone_s / command.over_s, 0.0), 1.0)
         return np.asarray(self.start + share * (command.target - self.start))
 
 
@@ -66,35 +68,35 @@ class ServoLoop:
         self._joints = reading.q
         pose = frames.tool_pose(kinematics.flange(reading.q) @ self._tool)
         self._virtual, self._held = Admittance(pose), pose
-        self._leg = Leg(now_s, pose)
-        self._started_s = now_s
-        self._watch.start(now_s)
+        self._leg = Leg(0, reading.controller_s, pose)
+        self._started_s = reading.controller_s
+        self._watch.start(reading, now_s)
 
     def cycle(self, now_s: float, late_s: float = 0.0) -> tuple[Exit, str] | None:
         """Read, judge, move, tell."""
         reading = self._link.read()
         command = self._command()
-        commanded_s = command.sent_s if command is not None else self._started_s
+        leave = command is not None and command.order is Order.LEAVE
+        commanded_s = reading.controller_s if leave else command.sent_s if command else self._started_s
         why = self._watch.leaves(reading, connected=self._link.is_connected(), now_s=now_s, commanded_s=commanded_s)
-        if why is None and command is not None and command.order is Order.LEAVE:
+        if why is None and leave:
             why = Exit.DONE, "asked to leave"
         if why is None:
-            holds = self._watch.holds(now_s=now_s, commanded_s=commanded_s)
-            why = self._move(reading, command, now_s, holds=holds)
+            why = self._move(reading, command, holds=self._watch.holds(reading, commanded_s))
         self._states.write(to_row(self._state(reading, now_s, late_s)))
         return why
 
     def _command(self) -> Command | None:
-        row = self._commands.last()
+        self._number, row = self._commands.count, self._commands.last()
         return None if row is None else from_row(Command, row)
 
-    def _move(self, reading: Reading, command: Command | None, now_s: float, *, holds: bool) -> tuple[Exit, str] | None:
+    def _move(self, reading: Reading, command: Command | None, *, holds: bool) -> tuple[Exit, str] | None:
         follows = command is not None and command.order is Order.FOLLOW and np.isfinite(command.target).all()
         if follows and not holds:
             assert command is not None
-            if command.sent_s != self._leg.sent_s:
-                self._leg = Leg(command.sent_s, self._held)
-            self._held, self._phase = self._leg.towards(command, now_s), Phase.FOLLOWING
+            if self._number != self._leg.number:
+                self._leg = Leg(self._number, reading.controller_s, self._held)
+            self._held, self._phase = self._leg.towards(command, reading.controller_s), Phase.FOLLOWING
         elif self._phase is not Phase.HOLDING and self._phase is not Phase.STALE:
             self._held = self._virtual.pose.copy()
             self._phase = Phase.STALE if holds and follows else Phase.HOLDING
@@ -118,7 +120,7 @@ class ServoLoop:
             safety_mode=reading.safety_mode,
             runtime=reading.runtime,
             speed_scaling=reading.speed_scaling,
-            command_count=self._commands.count,
+            command_count=self._number,
             late_s=late_s,
             q=reading.q,
             qd=reading.qd,

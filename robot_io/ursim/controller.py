@@ -218,6 +218,15 @@ class Controller:
         self.safety_mode = SafetyMode.NORMAL
         return True
 
+    @property
+    def awaits_client(self) -> bool:
+        """A client promised by a watchdog to write, is still connected, and half the watchdog's time is over."""
+        if self.watchdog is None or self.runtime is not Runtime.PLAYING:
+            return False
+        name, since_s = self.watchdog.name, self.watchdog.since_s
+        late_s = self.time_s - max(self.registers.written_s.get(name, 0.0), since_s)
+        return self.registers.is_owned(name) and late_s > self.watchdog.period_s / 2.0
+
     def say(self, line: str) -> None:
         """A line for the log, which clients get as text messages."""
         self.log.append(f"{self.time_s:.3f} {line}")

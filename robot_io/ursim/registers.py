@@ -50,6 +50,10 @@ class Registers:
         """Free what a closed connection had."""
         self._owners = {name: holder for name, holder in self._owners.items() if holder != owner}
 
+    def is_owned(self, name: str) -> bool:
+        """Whether a connection that is open has it."""
+        return name in self._owners
+
     def block(self, names: Iterable[str], owner: Hashable) -> None:
         """Take inputs by force, as a fieldbus adapter does."""
         self._owners |= dict.fromkeys(names, owner)

@@ -1,5 +1,8 @@
 """The simulated controller's process: one thread, its sockets, and a tick every 2 ms of controller time.
 
+On a busy machine client and controller are late together, which no arm would be: so simulated time stands while a
+client is about to be stopped by the watchdog it set, for at most `WAITS_S`, as long as its link is well.
+
 Ports are UR's own (`ur_rtde` has them built in): 29999 dashboard, 30003 scripts, 30004 RTDE; and ours, 30010 for the
 cell beside the controller and 30020 for faults. Several controllers run side by side on addresses 127.x.y.z.
 """
@@ -7,6 +10,7 @@ cell beside the controller and 30020 for faults. Several controllers run side by
 from __future__ import annotations
 
 import ipaddress
+import math
 import selectors
 import signal
 import socket
@@ -27,6 +31,8 @@ DASHBOARD, SCRIPT, RTDE, CELL, FAULTS = 29999, 30003, 30004, 30010, 30020
 LATE_S = 0.25
 """further behind than this, the time that is lost is not made up for"""
 WAITING = 16
+WAITS_S = 1.0
+"""for a client that is late, in wall time; a real controller waits for nobody"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +172,8 @@ class UrSim:
             FAULTS: lambda: LineService(self.faults.answer),
         }
         self.network = Network(config.host, services, links)
-        self._stopped = False
+        self._rtde_link = links[RTDE]
+        self._stopped, self._stands_since_s = False, math.inf
 
     def run(self) -> None:
         """Serve until a signal ends it; `READY` on stdout says when clients may come."""
@@ -191,10 +198,21 @@ class UrSim:
             now_s = time.monotonic()
             if now_s < due_s:
                 continue
-            self.robot.tick()
-            self.network.tick()
+            if self._stands(now_s):
+                due_s = now_s + DT_S
+            else:
+                self.robot.tick()
+                self.network.tick()
+                due_s = due_s + period_s if now_s - due_s < LATE_S else now_s
             self.faults.tick(self.network, now_s)
-            due_s = due_s + period_s if now_s - due_s < LATE_S else now_s
+
+    def _stands(self, now_s: float) -> bool:
+        """Whether time waits for a late client, whose silence is the machine's and not an injected one."""
+        if not self.robot.awaits_client or self._rtde_link.is_bad(now_s):
+            self._stands_since_s = math.inf
+            return False
+        self._stands_since_s = min(self._stands_since_s, now_s)
+        return now_s - self._stands_since_s < WAITS_S
 
 
 def serve(config: UrSimConfig) -> None:
