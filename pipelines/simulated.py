@@ -20,9 +20,11 @@ from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
 from models.processes import Processes, heed_stop
 from pipelines.arm_episodes import read_arm
+from pipelines.attendance import Device, attending
 
 if TYPE_CHECKING:
     from releases.bundle import Release
+    from robot_io.clock import Clock
     from robot_io.deployment import DeployedPolicy
     from robot_io.loop import EpisodeSummary, Live
     from robot_io.protocols import Decision, RobotSpec, Step
@@ -63,6 +65,13 @@ class SessionJob:
     """a safety stop ends the session, because somebody has to look after the cell first"""
     host: str = ""
     """where the controller is that the arm is driven through; empty for the simulation in this process"""
+    teleop: Device = "scripted"
+    """what the person drives with, where there is one"""
+
+    @property
+    def at_a_device(self) -> bool:
+        """A person of flesh and blood drives."""
+        return self.human != "none" and self.teleop != "scripted"
 
 
 def run_session(job: SessionJob) -> list[EpisodeSummary]:
@@ -70,48 +79,58 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
     heed_stop()
     import torch
 
-    from robot_io.clock import RealClock
     from robot_io.collect import collect_session
     from robot_io.control import RecoveryLimits
+    from robot_io.deadline import SHARE, Timely
     from robot_io.deployment import CHUNKS, load_deployment, load_policy
     from robot_io.live import LiveWriter
-    from robot_io.sim import ScriptedHuman
-    from robot_io.ursim.robot import WiredRobot
 
     torch.set_num_threads(1)
     heed_stop()  # the imports took seconds
-    with closing(_robot(job)) as robot:
+    with closing(_robot(job)) as robot, attending(job, robot) as (person, review):
         policy = load_policy(job.policy) if job.policy else None
         deployed = load_deployment(_parts(job), robot.spec) if job.release else None
-        human = ScriptedHuman(robot, job.human_seed, demo=job.human == "demo")
         budget = _budget(job) if job.arm == "random" else None
         if deployed and budget:
             deployed = deployed.at_random(budget)
         acting = deployed if job.arm != "without" else None
+        clock = _clock(job, robot)
+        timely = Timely(SHARE / robot.spec.fps if clock is not None else None)
         return collect_session(
             Workspace.open(job.root, create=True),  # not before robot and models are known to be right
             job.session,
             robot,
             job.seeds,
             collection=job.collection,
-            policy=_named(job, deployed.policy) if deployed else policy,
-            teleop=None if job.human == "none" else human,
-            monitor=acting.monitor if acting else None,
-            recovery=acting.recovery if acting else None,
+            policy=timely.policy(_named(job, deployed.policy) if deployed else policy),
+            teleop=person,
+            monitor=timely.monitor(acting.monitor if acting else None),
+            recovery=timely.recovery(acting.recovery if acting else None),
             recovery_limits=RecoveryLimits(attempts=CHUNKS, min_gain=MIN_GAIN),
             collected_by={"release": job.release, "arm": job.arm} if job.release else None,
             live=StopsBetweenSteps(LiveWriter(job.root, job.session) if job.live else None),
             on_episode=partial(_count, budget) if budget else None,
             attended=job.attended,
-            clock=RealClock(robot.controller_s, robot.wait) if isinstance(robot, WiredRobot) else None,
+            clock=clock,
+            review=review,
         )
+
+
+def _clock(job: SessionJob, robot: SimRobot | WiredRobot) -> Clock | None:
+    """Real time where an arm is behind a controller or a person at a device; else nobody waits."""
+    from robot_io.clock import RealClock
+    from robot_io.ursim.robot import WiredRobot
+
+    if isinstance(robot, WiredRobot):
+        return RealClock(robot.controller_s, robot.wait)
+    return RealClock() if job.at_a_device else None
 
 
 def look(job: SessionJob) -> str:
     """All of a session but its motion; what there is, a line each. Raises what the session would raise."""
     from robot_io.ursim.robot import WiredRobot
 
-    with closing(_robot(job)) as robot:
+    with closing(_robot(job)) as robot, attending(job, robot):
         if job.release:
             from robot_io.deployment import load_deployment
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -111,3 +112,19 @@ class TimelyRecovery:
         if plan is None:
             return RecoveryPlan(chunk=None, similarity=-1.0, goal_value=value, reason="no plan in time")
         return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Timely:
+    """Puts what there is behind a deadline; None leaves it as it is, where time is simulated."""
+
+    deadline_s: float | None
+
+    def policy(self, policy: Policy | None) -> Policy | None:
+        return TimelyPolicy(policy, self.deadline_s) if policy and self.deadline_s else policy
+
+    def monitor(self, monitor: Monitor | None) -> Monitor | None:
+        return TimelyMonitor(monitor, self.deadline_s) if monitor and self.deadline_s else monitor
+
+    def recovery(self, recovery: Recovery | None) -> Recovery | None:
+        return TimelyRecovery(recovery, self.deadline_s) if recovery and self.deadline_s else recovery

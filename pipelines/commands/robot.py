@@ -51,8 +51,8 @@ class Collect:
     """height and width of a frame"""
     policy: str = "none"
     """directory of a base policy, or none"""
-    teleop: Literal["scripted", "none"] = "scripted"
-    """who takes over, and who drives where there is no policy"""
+    teleop: Literal["scripted", "spacemouse", "keyboard", "none"] = "scripted"
+    """who takes over, and who drives where there is no policy: the scripted person, or you with a device"""
     session: str | None = None
     """slug; a new one by default, an old one goes on where it stopped"""
     seed: int = 0
@@ -68,7 +68,7 @@ class Collect:
         if self.session is not None:
             check_slug("session", self.session)
         if self.policy == "none" and self.teleop == "none":
-            raise UsageError("nobody drives; give --policy DIR or --teleop scripted")
+            raise UsageError("nobody drives; give --policy DIR, or a --teleop")
         if self.policy != "none" and not Path(self.policy).is_dir():
             raise UsageError(f"there is no policy at {self.policy}; give the directory that models/policy was made in")
         alone = self.policy == "none"
@@ -86,6 +86,7 @@ class Collect:
             policy=None if alone else Path(self.policy),
             live=True,
             host=self.host,
+            teleop="scripted" if self.teleop == "none" else self.teleop,
         )
         return _looked(job) if self.dry_run else _recorded(job)
 
@@ -104,6 +105,8 @@ class Deploy:
     """slug"""
     release: str | None = None
     """version; the champion of the task on this robot by default"""
+    teleop: Literal["scripted", "spacemouse", "keyboard"] = "scripted"
+    """who takes over: the scripted person, or you with a device"""
     episodes: int = 5
     """how many the session is to hold"""
     session: str | None = None
@@ -134,6 +137,7 @@ class Deploy:
             arm="with",
             live=True,
             host=self.host,
+            teleop=self.teleop,
         )
         print(f"release {release.version} verified, {len(release.manifest.files)} files")
         return _looked(job) if self.dry_run else _recorded(job)

@@ -54,6 +54,11 @@ class HandDevice(Protocol):
         """how long the person keeps the arm after letting go"""
         ...
 
+    @property
+    def legend(self) -> str:
+        """how to drive with it, in one line"""
+        ...
+
     def read(self, keys: Sequence[str]) -> Hand:
         """The newest; `keys` are those of the terminal that were pressed since the last call."""
         ...

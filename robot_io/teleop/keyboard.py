@@ -16,7 +16,6 @@ from robot_io.teleop.hand import AXES, Hand
 PRESS_S = 0.15
 SPEED = 0.7
 """of a full axis"""
-LEGEND = "arrows and page up/down move, i k j l u o turn, space opens and closes the gripper"
 MOVES = {
     "right": (0, 1.0),
     "left": (0, -1.0),
@@ -38,6 +37,7 @@ class Keyboard:
     """Implements `HandDevice` on the keys of a terminal."""
 
     hold_s = 1.0
+    legend = "arrows and page up/down move, i k j l u o turn, space opens and closes the gripper"
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now

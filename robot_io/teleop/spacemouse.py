@@ -33,6 +33,7 @@ class SpaceMouse:
     """The first SpaceMouse that is connected. `DeviceError` where there is none, or its library is missing."""
 
     hold_s = 0.3
+    legend = "hold the left button and push to drive, the right button opens and closes the gripper"
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self._device = _opened()
