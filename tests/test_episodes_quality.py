@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from episode_samples import sample_frame
+from episode_samples import sample_episode, sample_frame
 from hypothesis import given
 from hypothesis import strategies as st
 from quality_samples import STEPS, clean, clean_frames, noisy, pictures, swinging

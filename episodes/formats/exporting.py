@@ -37,6 +37,10 @@ class Leaving:
     """reads the (T,) curves of `CURVES` that were computed for it"""
 
 
+OPTIONAL = (
+    "ee_pose", "proprio", "wrench", "policy_action", "human_action", "raw_action", "policy_id", "reward", "depth",
+    "robot_stream", "events",
+)  # fmt: skip
 CURVES = ("value", "risk", "trigger")
 
 
@@ -59,6 +63,30 @@ class Writer(Protocol):
     def add(self, leaving: Leaving, episode: Episode) -> None: ...
     def finish(self) -> None: ...
     def close(self) -> None: ...
+
+
+class EachByItself:
+    """A directory under construction in which every episode is whole by itself, whatever comes after it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._count = root, 0
+        root.mkdir()
+
+    def _next(self, name: str) -> Path:
+        """Where the next episode goes; they are numbered in the order they come."""
+        self._count += 1
+        return self._root / name.format(self._count - 1)
+
+    def finish(self) -> None:
+        """There is nothing to add."""
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+def all_but(*kept: str) -> tuple[str, ...]:
+    """What is lost where of the fields that an episode may have or not only these have a place."""
+    return tuple(name for name in OPTIONAL if name not in kept)
 
 
 def export_dataset(

@@ -17,7 +17,7 @@ import numpy as np
 
 from episodes.errors import MissingExtra
 from episodes.formats import note
-from episodes.formats.exporting import Leaving
+from episodes.formats.exporting import EachByItself, Leaving
 from episodes.record import ActionSource, Array, EncodedFrames, Episode
 
 APPLICATION = "regrasp"
@@ -34,15 +34,14 @@ ENTITIES = {
 """entity -> field of the episode"""
 
 
-class RerunWriter:
+class RerunWriter(EachByItself):
     """One recording an episode."""
 
     lost: ClassVar[tuple[str, ...]] = ("policy_id", "robot_stream")
 
     def __init__(self, root: Path) -> None:
         self._rerun = _rerun()
-        self._root = root
-        root.mkdir()
+        super().__init__(root)
 
     def add(self, leaving: Leaving, episode: Episode) -> None:
         """Write one episode."""
@@ -53,12 +52,6 @@ class RerunWriter:
             stream.flush()
         finally:
             stream.disconnect()
-
-    def finish(self) -> None:
-        """Every recording is whole by itself."""
-
-    def close(self) -> None:
-        """Nothing stays open."""
 
 
 def _rerun() -> Any:

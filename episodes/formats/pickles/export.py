@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.formats.exporting import Leaving
+from episodes.formats.exporting import EachByItself, Leaving, all_but
 from episodes.images import decode
 from episodes.record import ActionSource, Array, Episode, Outcome
 
@@ -30,24 +29,10 @@ PROTOCOL = 4
 """what every Python since 3.4 reads"""
 
 
-class UniInterveneWriter:
+class UniInterveneWriter(EachByItself):
     """One pickle an episode, numbered in the order they come."""
 
-    lost: ClassVar[tuple[str, ...]] = (
-        "ee_pose",
-        "wrench",
-        "policy_action",
-        "human_action",
-        "raw_action",
-        "policy_id",
-        "depth",
-        "robot_stream",
-        "events",
-    )
-
-    def __init__(self, root: Path) -> None:
-        self._root, self._count = root, 0
-        root.mkdir()
+    lost: ClassVar[tuple[str, ...]] = all_but("proprio", "reward")
 
     def add(self, leaving: Leaving, episode: Episode) -> None:
         """Write one episode; `DataRefused` where the contract asks for what the episode has not."""
@@ -55,15 +40,9 @@ class UniInterveneWriter:
         if lacking is not None:
             what, remedy = lacking
             raise DataRefused(f"episode {leaving.episode_id} {what}, and the contract asks for it; {remedy}")
-        path = self._root / f"transitions_{self._count:06d}.pkl"
-        path.write_bytes(pickle.dumps(_transitions(leaving, episode), protocol=PROTOCOL))
-        self._count += 1
-
-    def finish(self) -> None:
-        """Every episode is whole by itself."""
-
-    def close(self) -> None:
-        """Nothing stays open."""
+        self._next("transitions_{:06d}.pkl").write_bytes(
+            pickle.dumps(_transitions(leaving, episode), protocol=PROTOCOL)
+        )
 
 
 def _lacking(episode: Episode) -> Iterator[tuple[str, str]]:

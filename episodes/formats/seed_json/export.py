@@ -7,35 +7,19 @@ counts steps and has no times; recovery and hold become "no person"; nothing els
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.formats.exporting import Leaving, as_json, rate_of
+from episodes.formats.exporting import EachByItself, Leaving, all_but, as_json, rate_of
 from episodes.record import ActionSource, Episode
 
 
-class SeedJsonWriter:
+class SeedJsonWriter(EachByItself):
     """One directory an episode, numbered in the order they come."""
 
-    lost: ClassVar[tuple[str, ...]] = (
-        "proprio",
-        "wrench",
-        "policy_action",
-        "human_action",
-        "raw_action",
-        "policy_id",
-        "reward",
-        "depth",
-        "robot_stream",
-        "events",
-    )
-
-    def __init__(self, root: Path) -> None:
-        self._root, self._count = root, 0
-        root.mkdir()
+    lost: ClassVar[tuple[str, ...]] = all_but("ee_pose")
 
     def add(self, leaving: Leaving, episode: Episode) -> None:
         """Write one episode; `DataRefused` where an action is NaN, which JSON cannot say."""
@@ -44,9 +28,8 @@ class SeedJsonWriter:
             if array is not None and not np.isfinite(array).all():
                 what = f"episode {leaving.episode_id} has steps without {name}, which JSON cannot say"
                 raise DataRefused(f"{what}; export it to lerobot-v3 instead")
-        folder = self._root / f"episode_{self._count:06d}"
+        folder = self._next("episode_{:06d}")
         (folder / "frames").mkdir(parents=True)
-        self._count += 1
         steps = _steps(episode)
         for camera, frames in episode.images.items():
             for t, step in enumerate(steps):
@@ -62,12 +45,6 @@ class SeedJsonWriter:
         }
         text = json.dumps(seed, allow_nan=False, separators=(",", ":"))
         (folder / "episode.json").write_text(text, encoding="utf-8")
-
-    def finish(self) -> None:
-        """Every episode is whole by itself."""
-
-    def close(self) -> None:
-        """Nothing stays open."""
 
 
 def _steps(episode: Episode) -> list[dict[str, Any]]:

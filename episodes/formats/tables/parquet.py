@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from episodes.errors import DataRefused
 from episodes.formats.mapping import TableMapping
-from episodes.formats.tables.text import Span
+from episodes.formats.tables.text import Span, column_of, runs
 
 
 class ParquetRows:
@@ -50,22 +50,7 @@ class ParquetRows:
             raise DataRefused(f"its rows cannot be read: {str(error).splitlines()[0]}; copy it again, whole") from error
 
     def _by_column(self, file: pq.ParquetFile) -> Iterator[Span]:
-        """Runs of rows that have the same value in one column."""
-        if self._said.episode not in self.columns:
-            raise DataRefused(f"there is no column {self._said.episode!r}; the columns are {', '.join(self.columns)}")
-        value, seen, start, at = None, set[str](), 0, 0
-        for group in range(file.num_row_groups):
-            found = self._table(file, range(group, group + 1), [self._said.episode])[0]
-            for name in map(str, found.to_pylist()):
-                if name != value:
-                    if value is not None:
-                        yield Span(value, start, at)
-                    if name in seen:
-                        raise DataRefused(
-                            f"the rows of {self._said.episode} {name} are not together; sort the table by it"
-                        )
-                    seen.add(name)
-                    value, start = name, at
-                at += 1
-        if value is not None:
-            yield Span(value, start, at)
+        column = self.columns[column_of(self._said, self.columns)]
+        groups = (self._table(file, range(group, group + 1), [column])[0] for group in range(file.num_row_groups))
+        values = (str(value) for group in groups for value in group.to_pylist())
+        return runs(column, ((value, row) for row, value in enumerate(values, 1)))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +37,26 @@ class Span:
     start: int
     stop: int
     label: str = ""
+
+
+def column_of(said: TableMapping, columns: list[str]) -> int:
+    """The number of the column that parts the episodes."""
+    if said.episode not in columns:
+        raise DataRefused(f"there is no column {said.episode!r}; the columns are {', '.join(columns)}")
+    return columns.index(said.episode)
+
+
+def runs(column: str, values: Iterable[tuple[str | None, int]], start: int = 0) -> Iterator[Span]:
+    """The episodes of (value, where its row ends): rows with one value, which may not come back later."""
+    seen = set[str]()
+    for value, rows in groupby(values, key=itemgetter(0)):
+        ((_, stop),) = deque(rows, maxlen=1)
+        if value in seen:
+            raise DataRefused(f"the rows of {column} {value} are not together; sort the table by it")
+        if value is not None:
+            seen.add(value)
+            yield Span(value, start, stop)
+        start = stop
 
 
 class TextRows:
@@ -89,24 +111,16 @@ class TextRows:
         yield Span("", start, file.seek(0, io.SEEK_END))
 
     def _by_column(self, file: io.BufferedReader, start: int) -> Iterator[Span]:
-        """Runs of rows that have the same value in one column."""
-        if self._said.episode not in self.columns:
-            raise DataRefused(f"there is no column {self._said.episode!r}; the columns are {', '.join(self.columns)}")
-        column, value, seen, at = self.columns.index(self._said.episode), None, set[str](), start
+        column = column_of(self._said, self.columns)
+        return runs(self.columns[column], self._values_of(column, file, start), start)
+
+    def _values_of(self, column: int, file: io.BufferedReader, at: int) -> Iterator[tuple[str | None, int]]:
+        """The value of a column in each line, in a shorter line that of the one before; and where the line ends."""
+        value = None
         for line in _lines(file):
-            values = self._values(line)
-            found = values[column] if len(values) > column else value
-            if found != value:
-                if value is not None:
-                    yield Span(value, start, at)
-                if found in seen:
-                    raise DataRefused(
-                        f"the rows of {self._said.episode} {found} are not together; sort the table by it"
-                    )
-                seen, value, start = {*seen, str(found)}, found, at
-            at += len(line)
-        if value is not None:
-            yield Span(value, start, at)
+            values, at = self._values(line), at + len(line)
+            value = values[column] if len(values) > column else value
+            yield value, at
 
     def _blocks(self, file: io.BufferedReader, start: int) -> Iterator[Span]:
         """Lines between empty ones: the first is the label, the others are rows."""
