@@ -16,7 +16,7 @@ from audits.database import place_of
 from audits.freeze import Freeze
 from audits.log import AuditLog
 from episodes.errors import IntegrityError
-from episodes.record import ActionSource, Outcome
+from episodes.record import Outcome
 from episodes.workspace import Workspace
 
 if TYPE_CHECKING:

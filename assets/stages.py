@@ -180,12 +180,12 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="reports/offline",
-        code_version="3",
+        code_version="4",
         partition="task",
-        about="How good the value and the trigger are on episodes they did not see.",
-        deps=("triggers/curves",),
+        about="One page: how good value, trigger, memory and recovery are on episodes they did not see.",
+        deps=("triggers/curves", "memory/recovery", "models/recovery"),
         notes=True,
-        kinds=("json",),
+        kinds=("html", "json"),
     ),
     Stage(
         key="releases/candidate",

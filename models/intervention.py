@@ -86,6 +86,8 @@ class InterventionCurves:
     """min of the twins"""
     net_probabilities: Array
     """(K, T) smoothed trigger probability of each net that may judge the episode"""
+    future: Array
+    """(K, T, D) predicted latent of the next step"""
 
 
 @dataclass(slots=True)
@@ -111,6 +113,7 @@ class InterventionModel:
             risk=np.mean([o["risk"] for o in outs], axis=0),
             next_value=np.mean([o["next_value"].min(axis=1) for o in outs], axis=0),
             net_probabilities=np.stack(probabilities),
+            future=np.stack([o["future"] for o in outs]),
         )
 
     @torch.no_grad()

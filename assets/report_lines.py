@@ -1,0 +1,103 @@
+"""Every line of the offline report, from what the stages of a task left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from assets import inputs
+from assets.making import Work
+from episodes.record import Array
+
+if TYPE_CHECKING:
+    from models.dataset import StepData
+    from models.report_rows import Row
+    from models.value import ValueCurves
+
+Judged = Sequence[tuple["StepData", "ValueCurves"]]
+ALARMS = {"trigger": "alarm", "early_trigger": "early alarm"}
+
+
+def report_rows(work: Work, by_split: Mapping[str, Judged], alarms: Mapping[str, Mapping[str, Array]]) -> list[Row]:
+    """All rows, section by section."""
+    from models.report_value import value_rows
+
+    pace_s = inputs.value_model(work).median_duration_s
+    value = [row for of, pairs in by_split.items() for row in value_rows(pairs, of, pace_s)]
+    heads = [row for of, pairs in by_split.items() for row in _intervention_rows(work, pairs, of)]
+    trigger = [row for of, pairs in by_split.items() for row in _trigger_rows(work, pairs, alarms, of)]
+    return [*value, *heads, *trigger, *_run_rows(work), *_recovery_rows(work), *_latency_rows(work, by_split)]
+
+
+def _intervention_rows(work: Work, pairs: Judged, of: str) -> list[Row]:
+    from models.intervention import InterventionModel
+    from models.report_intervention import intervention_rows
+
+    fitted, value = InterventionModel.load(work.upstream("models/intervention")), inputs.value_model(work)
+    return intervention_rows([(e, c, fitted.curves(value, e, c)) for e, c in pairs], of)
+
+
+def _trigger_rows(work: Work, pairs: Judged, alarms: Mapping[str, Mapping[str, Array]], of: str) -> list[Row]:
+    from models.labelling import trained_labels
+    from models.report_trigger import alarmed, timing_rows, trigger_rows
+
+    episodes = [episode for episode, _ in pairs]
+    lengths = {episode.episode_id: len(episode) for episode in episodes}
+    audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
+    decided = audited.filter((pl.col("verdict") != "unaudited") | (pl.col("origin") == "human"))
+    mined = trained_labels(audited, lengths)
+    people = {name: mined[name] for name in decided["episode_id"].unique() if name in mined}
+    rows = []
+    for key, name in ALARMS.items():
+        rows += trigger_rows(alarmed(episodes, alarms[key], mined), name, of, truth="mined labels")
+        if people:
+            rows += trigger_rows(alarmed(episodes, alarms[key], people), name, of, truth="labels that people decided")
+        rows += timing_rows(alarmed(episodes, alarms[key], mined), name, of)
+    return rows
+
+
+def _run_rows(work: Work) -> list[Row]:
+    from models.report_runs import run_rows
+
+    driven = {name: inputs.episodes(work, name) for name in work.sessions}
+    return [
+        row
+        for name, episodes in driven.items()
+        if any(episode.collection != "demo" for episode in episodes)
+        for row in run_rows(episodes, name)
+    ]
+
+
+def _recovery_rows(work: Work) -> list[Row]:
+    """Retrieval for every labelled stall outside the test split, and what recorded recoveries regained."""
+    from models.memory import RecoveryMemory
+    from models.recall import SituationEncoder
+    from models.report_runs import recovery_rows, retrieval_rows
+
+    place = work.upstream("memory/recovery")
+    encoder = SituationEncoder.load(place)
+    memory = RecoveryMemory.load(place, encoder.encoder_id)
+    values = inputs.values(work)
+    episodes = [episode for episode in inputs.episodes(work) if episode.episode_id in values]
+    labels = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet").filter(pl.col("verdict") != "reject")
+    stalls: dict[str, list[int]] = {}
+    for row in labels.iter_rows(named=True):
+        stalls.setdefault(row["episode_id"], []).append(row["stop"] - 1)
+    told = "labelled stalls, their own episode left out"
+    rows = retrieval_rows(memory, encoder, episodes, values, stalls, told)
+    return [*rows, *recovery_rows(episodes, values, "all recordings")]
+
+
+def _latency_rows(work: Work, by_split: Mapping[str, Judged]) -> list[Row]:
+    from models.latency import latency_rows
+
+    pairs = next((pairs for pairs in by_split.values() if pairs), ())
+    parts = {
+        "value": work.upstream("values/model"),
+        "trigger": work.upstream("models/intervention"),
+        "memory": work.upstream("memory/recovery"),
+        "recovery": work.upstream("models/recovery"),
+    }
+    return latency_rows(parts, pairs[0][0]) if pairs else []
