@@ -6,11 +6,8 @@ decision is written with what was on the screen and refused if somebody else dec
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -18,58 +15,40 @@ from urllib.parse import quote, unquote
 
 import streamlit as st
 
-from audits.events import Event
-from audits.log import AuditLog, undone
-from audits.state import AuditState, fold
-from episodes.errors import RegraspError
-from labeling_app.data import Library
+from audits.events import Event, draft_of
+from audits.leases import LEASE_S
+from audits.state import AuditState
+from episodes.errors import Conflict, RegraspError
+from labeling_app import words
+from labeling_app.history import Moment
+from labeling_app.opened import history, leases
+from labeling_app.opened import library as library
+from labeling_app.opened import log as log
+from labeling_app.opened import root as root
+from labeling_app.provenance import provenance
 
 P = ParamSpec("P")
 _COOKIE = "regrasp_by"
 _NAME_CHARACTERS = 60
+RENEW_S = LEASE_S / 2
 
 
-def root() -> Path:
-    """The workspace: `--root` after `--`, else REGRASP_ROOT, else ./workspace."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--root", default=os.environ.get("REGRASP_ROOT", "workspace"))
-    return Path(parser.parse_known_args(sys.argv[1:])[0].root)
+def moment() -> Moment:
+    """The log as this page shows it: the same one from the first line drawn to the last."""
+    if "moment" not in st.session_state:
+        st.session_state.moment = history().now()
+    found: Moment = st.session_state.moment
+    return found
 
 
-def library() -> Library:
-    """The workspace's data; opened again if it moved."""
-    return _library(str(root().absolute()))
-
-
-def log() -> AuditLog:
-    """The workspace's audit log."""
-    return _log(str(root().absolute()))
-
-
-def events() -> list[Event]:
-    """Every decision so far; read again only when there is a new one."""
-    return _history(str(root().absolute()), log().head()[1])[0]
+def events() -> tuple[Event, ...]:
+    """Every decision so far."""
+    return moment().events
 
 
 def state() -> AuditState:
     """What is decided now."""
-    return _history(str(root().absolute()), log().head()[1])[1]
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _library(path: str) -> Library:
-    return Library(Path(path))
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _log(path: str) -> AuditLog:
-    return _library(path).log()
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _history(path: str, head: str) -> tuple[list[Event], AuditState]:
-    found = _library(path).log().events()
-    return found, fold(found)
+    return moment().state
 
 
 def explained(body: Callable[P, None]) -> Callable[P, None]:
@@ -77,6 +56,7 @@ def explained(body: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(body)
     def shown(*args: P.args, **kwargs: P.kwargs) -> None:
+        st.session_state.pop("moment", None)
         try:
             body(*args, **kwargs)
         except RegraspError as error:
@@ -172,46 +152,112 @@ def chosen(ids: list[str]) -> str:
 
 
 def looking_at(item: str) -> None:
-    """Note since when an item is on the screen and how far the log was then."""
+    """Note since when an item is on the screen and how far the log was then, and hold it for who looks."""
+    now = time.monotonic()
     if st.session_state.get("item") != item:
-        st.session_state.update(item=item, since=time.monotonic())
-    st.session_state.seen = log().head()[0]
+        st.session_state.pop("held", None)
+        st.session_state.update(item=item, since=now)
+    st.session_state.seen = moment().seq
+    if who() and now > st.session_state.get("held", (0.0, None))[0]:
+        st.session_state.held = (now + RENEW_S, leases().take(item, who()))
 
 
 def decide(kind: str, item: str, value: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
     """Write one decision of the person at this tab; False (and the reason on the page) where it was refused."""
-    seconds = round(time.monotonic() - st.session_state.get("since", time.monotonic()), 2)
-    seen = st.session_state.get("seen", 0)
-    return attempt(
-        lambda: log().append(kind, item, by=who(), value=value, shown=shown, seconds=seconds, unchanged_since=seen)
-    )
+    return decide_all([(kind, item, value)], shown)
 
 
-def attempt(action: Callable[[], Event]) -> bool:
-    """Do what writes to the log; a refusal is kept for `trouble` to show."""
+def decide_all(decisions: Sequence[tuple[str, str, Mapping[str, Any]]], shown: Mapping[str, Any]) -> bool:
+    """Write many decisions of the person at this tab: all, or none and the reason on the page."""
+    spent = round(time.monotonic() - st.session_state.get("since", time.monotonic()), 2)
+    drafts = [
+        draft_of(kind, item, by=who(), value=value, shown=_complete(item, shown), seconds=spent)
+        for kind, item, value in decisions
+    ]
+    return _write(drafts, st.session_state.get("seen", 0))
+
+
+def _complete(item: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """What was on the screen, with the models and parameters behind it."""
+    episode, why = item.partition(":")[0], st.session_state.get("queued", {}).get(item, "")
+    return provenance(library(), st.session_state.task, episode, st.session_state.t, why, shown)
+
+
+def _write(drafts: Sequence[Event], seen: int) -> bool:
     try:
-        st.session_state.seen = action().seq
+        log().append_all(drafts, unchanged_since=seen)
+    except Conflict:
+        items = {draft.item for draft in drafts}
+        st.session_state.conflict = drafts, [event for event in log().events(after=seen) if event.item in items]
+        st.session_state.pop("trouble", None)
+        return False
     except RegraspError as error:
         st.session_state.trouble = str(error)
         return False
-    st.session_state.pop("trouble", None)
+    _written()
     return True
 
 
+def _written() -> None:
+    """What is decided next is decided on what is shown next."""
+    for name in ("trouble", "conflict", "moment"):
+        st.session_state.pop(name, None)
+    st.session_state.seen = moment().seq
+
+
 def trouble() -> None:
-    """Show why the last action was refused, once."""
+    """Why the last action was not done, both versions where somebody was faster, and who looks at the same item."""
+    if "conflict" in st.session_state:
+        _conflict(*st.session_state.conflict)
     if reason := st.session_state.pop("trouble", None):
         st.warning(plain(reason), icon=":material/warning:")
+    _, lease = st.session_state.get("held", (0.0, None))
+    if lease is not None and lease.by != who():
+        st.caption(f":material/visibility: {plain(lease.by)} is looking at this too.")
+
+
+def _conflict(drafts: Sequence[Event], theirs: Sequence[Event]) -> None:
+    """Both versions of what two people decided; nothing of either is lost until one is chosen."""
+    told = [f"**{plain(each.by)}** at {each.at[11:19]}: {plain(words.told(each))}" for each in theirs]
+    told += [f"**You**, not saved: {plain(words.told(draft))}" for draft in drafts if _overtaken(draft, theirs)]
+    st.warning("Decided by somebody else while you looked:  \n" + "  \n".join(told), icon=":material/call_split:")
+    mine, others = st.columns(2, gap="xsmall")
+    with mine:
+        key("Keep mine", "y", _write, drafts, theirs[-1].seq)
+    with others:
+        key("Keep theirs", "t", _yield, drafts, theirs)
+
+
+def _overtaken(draft: Event, theirs: Sequence[Event]) -> bool:
+    return any(event.item == draft.item for event in theirs)
+
+
+def _yield(drafts: Sequence[Event], theirs: Sequence[Event]) -> None:
+    """Leave what they decided, and write what nobody else decided about."""
+    st.session_state.pop("conflict")
+    rest = [draft for draft in drafts if not _overtaken(draft, theirs)]
+    if rest:
+        _write(rest, theirs[-1].seq)
+
+
+def undo(seq: int) -> bool:
+    """Take back any decision, of whomever and whenever; of an undo, the undoing."""
+    try:
+        log().undo(seq, by=who())
+    except RegraspError as error:
+        st.session_state.trouble = str(error)
+        return False
+    _written()
+    return True
 
 
 def undo_mine(*kinds: str) -> Event | None:
     """Take back this person's last standing decision of the page's own `kinds` and return it; None where none is."""
-    out, me = undone(events()), who()
-    mine = [event for event in events() if event.by == me and event.seq not in out and event.kind in kinds]
+    mine = [event for event in moment().mine(who()) if event.kind in kinds]
     if not mine:
         st.session_state.trouble = "there is no decision of yours on this page left to undo"
         return None
-    return mine[-1] if attempt(lambda: log().undo(mine[-1].seq, by=me)) else None
+    return mine[-1] if undo(mine[-1].seq) else None
 
 
 def key(label: str, shortcut: str, act: Callable[..., Any], *args: Any, deciding: bool = True, **more: Any) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from audits.events import EVENT_VERSION, ROOT_HASH, canonical, chain, draft_of
-from audits.log import AuditLog
+from audits.leases import LEASE_S, Leases
+from audits.log import AuditLog, undone
 from audits.portable import export_lines, import_lines
 from episodes.errors import DataRefused, IntegrityError, UsageError
 
@@ -160,7 +161,8 @@ def test_threads_and_logs_make_one_chain(log: AuditLog) -> None:
 
 _WRITER = """
 import sys
-from audits.log import AuditLog
+from audits.leases import LEASE_S, Leases
+from audits.log import AuditLog, undone
 log = AuditLog(sys.argv[1])
 for index in range(40):
     log.append("episode.note", f"{sys.argv[2]}-{index}", by=sys.argv[2], value={"text": "x"}, shown={}, seconds=0)
@@ -267,3 +269,44 @@ def test_a_changed_export_is_refused_whole(log: AuditLog, tmp_path: Path) -> Non
     with pytest.raises(IntegrityError, match="line 2 "):
         import_lines(copy, path)
     assert copy.head()[0] == 0
+
+
+def test_a_lease_moves_along_with_its_person_and_ends(log: AuditLog) -> None:
+    leases = Leases(log.database)
+    assert leases.take("a", "ada", now=0.0).until == LEASE_S
+    assert leases.take("a", "bo", now=1.0).by == "ada"
+    assert leases.take("a", "ada", now=60.0).until == 60 + LEASE_S
+    leases.take("b", "ada", now=61.0)
+    assert leases.take("a", "bo", now=62.0).by == "bo"
+    assert {item: lease.by for item, lease in leases.held(now=63.0).items()} == {"a": "bo", "b": "ada"}
+    assert leases.take("b", "cy", now=61.1 + LEASE_S).by == "cy"
+    assert set(Leases(log.database).held(now=62.0 + LEASE_S)) == {"b"}
+    assert log.verify() == 0
+
+
+def test_nothing_goes_on_top_of_what_a_newer_version_wrote(log: AuditLog) -> None:
+    note(log, "a")
+    body = canonical({**dict.fromkeys(("kind", "item", "by", "at"), ""), "seq": 2, "version": EVENT_VERSION + 1})
+    edit(log, "INSERT INTO events VALUES (2, ?, ?)", body, chain(log.head()[1], body))
+    with pytest.raises(DataRefused, match="update Regrasp"):
+        note(log, "b")
+    assert log.head()[0] == 2
+
+
+def test_what_is_asked_for_is_found_whatever_characters_it_has(log: AuditLog) -> None:
+    items = ['a"b', "100%_", "ü\\/", 'x","kind":"undo']
+    for item in items:
+        note(log, item, text='"kind":"undo","item":"zz"')
+    assert [[event.item for event in log.events(item=item)] for item in items] == [[item] for item in items]
+    assert log.events(kind="undo") == log.events(item="zz") == []
+
+
+def test_any_decision_of_anybody_is_taken_back_after_a_restart(log: AuditLog) -> None:
+    drafts = [draft_of("episode.note", f"e{n % 7}", by="ada", value={"text": str(n)}) for n in range(300)]
+    log.append_all(drafts)
+    log.close()
+    again = AuditLog(log.name, create=False)
+    undo = again.undo(3, by="bo")
+    assert (undo.seq, undo.item) == (301, "e2")
+    assert undone(again.events()) == {3}
+    assert again.verify() == 301

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -13,11 +14,15 @@ from glob import glob
 from pathlib import Path
 
 import pytest
+from synthetic import make_episode
 
 from audits.freeze import freeze, load
+from audits.leases import Leases
 from audits.log import AuditLog
 from audits.state import fold
-from episodes.errors import DataRefused, IntegrityError
+from episodes.errors import Conflict, DataRefused, IntegrityError
+from episodes.store import EpisodeStore
+from pipelines.cli import main
 
 _FOUND = sorted(glob("/usr/lib/postgresql/*/bin/initdb")) or [shutil.which("initdb") or ""]
 _BIN = Path(_FOUND[-1]).parent
@@ -63,6 +68,11 @@ def test_the_log_on_postgres(url: str) -> None:
     log.undo(1, by="bo")
     assert load(log, "episodes", "first") == made
     assert len(fold(log.events()).episodes) == 59
+    with pytest.raises(Conflict, match="ada decided about e7"):
+        log.append("episode.note", "e7", by="bo", value={"text": "x"}, shown={}, seconds=0, unchanged_since=0)
+    leases = Leases(log.database)
+    assert leases.take("e7", "bo").by == Leases(logs[1].database).take("e7", "cy").by == "bo"
+    assert set(leases.held()) == {"e7"}
 
     import sqlalchemy as sa
 
@@ -74,6 +84,25 @@ def test_the_log_on_postgres(url: str) -> None:
         log.verify()
     for each in logs:
         each.close()
+
+
+def test_a_workspace_decides_on_the_server_that_its_environment_names(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> int:
+        return main(["audit", *arguments, "--root", str(tmp_path)])
+
+    monkeypatch.setenv("REGRASP_AUDITS", f"{url.rpartition('/')[0]}/template1")
+    EpisodeStore(tmp_path).write(make_episode(1, success=True))
+    assert run("verify", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["decisions"] == 0
+    assert run("export", str(tmp_path / "log.jsonl")) == 2, "reading begins no log"
+    assert run("freeze", "episodes", "first", "--by", "ada") == 0
+    assert run("export", str(tmp_path / "log.jsonl")) == 0
+    assert not (tmp_path / "audits.sqlite").exists()
+    monkeypatch.delenv("REGRASP_AUDITS")
+    assert run("import", str(tmp_path / "log.jsonl")) == 0
+    assert run("verify") == 0
 
 
 def test_a_server_that_is_gone_is_one_sentence_without_the_password() -> None:

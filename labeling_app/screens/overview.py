@@ -5,10 +5,9 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from audits.events import Event
 from audits.freeze import FREEZE_KINDS, latest, standing
 from audits.state import AuditState
-from labeling_app import desk
+from labeling_app import desk, words
 from labeling_app.labels import labels_of
 
 RECENT = 12
@@ -82,14 +81,7 @@ def _recent() -> None:
             "kind": event.kind,
             "item": event.item,
         }
-        | {"decision": _told(event)}
+        | {"decision": words.told(event)}
         for event in reversed(events[-RECENT:])
     ]
     st.dataframe(pl.DataFrame(rows), hide_index=True)
-
-
-def _told(event: Event) -> str:
-    """The decision in a few words."""
-    if event.kind == "freeze":
-        return f"{event.value['count']} decisions"
-    return ", ".join(f"{name} {value}" for name, value in event.value.items())

@@ -1,0 +1,113 @@
+"""How the pages decide: what stands behind a decision, two people at one item, and what is taken back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import streamlit
+from app_workspace import MODEL, build
+from test_app_pages import drawn, events, opened, press, texts
+
+from audits.leases import Leases
+from audits.log import AuditLog
+from labeling_app.history import History
+from labeling_app.provenance import REQUIRED
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches() -> None:
+    streamlit.cache_resource.clear()
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    build(tmp_path, episodes=4)
+    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["app"])
+    return tmp_path
+
+
+def log_of(root: Path) -> AuditLog:
+    return AuditLog(root / "audits.sqlite")
+
+
+def outcome(root: Path, item: str, success: str, *, by: str = "Bo") -> int:
+    return log_of(root).append("episode.outcome", item, by=by, value={"success": success}, shown={}, seconds=0).seq
+
+
+@pytest.mark.parametrize(
+    ("screen", "shortcut"), [("episodes", "s"), ("quality", "a"), ("trigger_labels", "a"), ("retrieval_pairs", "1")]
+)
+def test_every_decision_says_what_stood_behind_it(root: Path, screen: str, shortcut: str) -> None:
+    press(opened(screen), shortcut)
+    (event,) = log_of(root).events()
+    assert set(REQUIRED) <= set(event.shown)
+    assert event.shown["page"] == screen
+    assert event.shown["value_model"] == MODEL
+    assert event.shown["miner"] == {"window": 0.3}
+    assert event.shown["frame_range"] == [0, 100]
+    assert all(event.shown[name] for name in ("app", "task", "labels", "why"))
+
+
+def test_of_two_versions_theirs_is_kept(root: Path) -> None:
+    app = opened("episodes")
+    outcome(root, app.session_state["episode"], "unknown")
+    app = press(press(app, "f"), "t")
+    assert events(root) == [("episode.outcome", {"success": "unknown"})]
+    assert "Decided by somebody else" not in texts(app)
+    assert not app.warning
+
+
+def test_a_conflict_waits_while_others_are_decided_and_a_third_person_makes_another(root: Path) -> None:
+    app = opened("episodes")
+    first = app.session_state["episode"]
+    outcome(root, first, "unknown")
+    app = press(press(app, "f"), "j")
+    assert app.session_state["episode"] != first
+    assert "Decided by somebody else" in texts(app)
+    outcome(root, first, "success", by="Cy")
+    app = press(app, "y")
+    assert "**Cy** at" in texts(app)
+    app = press(app, "y")
+    assert [event.by for event in log_of(root).events(item=first)] == ["Bo", "Cy", "Ada"]
+    assert "Decided by somebody else" not in texts(app)
+
+
+def test_who_looks_at_an_item_is_told_to_who_comes_second(root: Path) -> None:
+    leases = Leases(log_of(root).database)
+    app = opened("episodes")
+    assert leases.held()[app.session_state["episode"]].by == "Ada"
+    app = press(app, "j")
+    (lease,) = leases.held().values()
+    assert lease.item == app.session_state["episode"]
+    app = press(app, "k")
+    leases.take(lease.item, "Bo")
+    app = press(app, "j")
+    assert "Bo is looking at this too" in texts(app)
+    assert leases.held()[lease.item].by == "Bo"
+
+
+def test_a_page_goes_on_where_the_log_grew_and_begins_again_where_it_was_replaced(root: Path) -> None:
+    history = History(log_of(root))
+    assert history.now().seq == 0
+    outcome(root, "a", "success")
+    assert history.now().state.episodes == {"a": {"success": "success"}}
+    seq = outcome(root, "b", "failure")
+    log_of(root).undo(seq, by="Bo")
+    before = history.now()
+    assert (before.seq, before.out, [event.seq for event in before.mine("Bo")]) == (3, {2}, [1, 3])
+    (root / "audits.sqlite").unlink()
+    for item in ("c", "d", "e", "f"):
+        outcome(root, item, "success")
+    assert set(history.now().state.episodes) == {"c", "d", "e", "f"}
+    assert history.now() is history.now()
+
+
+def test_nothing_is_leased_to_nobody(root: Path) -> None:
+    app = opened("episodes")
+    del app.session_state["name"]
+    drawn(app.run())
+    press(app, "j")
+    assert len(Leases(log_of(root).database).held()) == 1, "the one from when there was a name"
