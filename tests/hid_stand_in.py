@@ -114,6 +114,7 @@ class Puck:
                         one.send(report)
                 except OSError:
                     opened.remove(one)
+                    one.close()
         for one in opened:
             one.close()
 

@@ -357,7 +357,7 @@ def test_a_press_closes_the_gripper_and_the_next_opens_it() -> None:
 
 
 def test_keys_end_mark_and_note_while_somebody_drives() -> None:
-    keys = Typed([], ["+"], [*"Nstuck", "enter"], ["S"])
+    keys = Typed(["S"], [], ["+"], [*"Nstuck", "enter"], ["S"])
     _, recorder = driven(FREE, PUSHED, steps=9, keys=keys)
     assert [event["kind"] for event in recorder.events if event["kind"] != "takeover"] == ["reward", "note", "success"]
     (end,) = recorder.ends

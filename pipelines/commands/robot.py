@@ -193,8 +193,11 @@ def _recorded(job: SessionJob) -> int:
     recorded = [summary for summary in summaries if summary.episode_id in there]
     won = sum(summary.success.as_bool() is True for summary in recorded)
     told = f"session {job.session}: {len(recorded)} episodes recorded, {won} successes"
-    if len(recorded) < len(summaries):
-        told += f", {len(summaries) - len(recorded)} already there in another session: give another --seed"
+    discarded = sum(summary.episode_id is None for summary in summaries)
+    if discarded:
+        told += f", {discarded} discarded"
+    if elsewhere := len(summaries) - len(recorded) - discarded:
+        told += f", {elsewhere} already there in another session: give another --seed"
     print(f"{told}; next: regrasp materialize" if recorded else told)
     return 0
 

@@ -28,10 +28,16 @@ class Person:
         names = list(spec.proprio_names)
         self._opening = names.index(OPENING) if OPENING in names else None
         self._at_reset = float(spec.action_space.get("gripper_at_reset", 0.0))
-        self.reset(0)
+        self._begin()
 
     def reset(self, seed: int) -> None:
-        """A new episode: nobody drives."""
+        """A new episode: nobody drives, and keys of before are forgotten."""
+        self._begin()
+        if self._keys is not None:
+            self._keys.keys()
+            self._keys.tell(f"recording, seed {seed}")
+
+    def _begin(self) -> None:
         self._operator = Operator()
         self._let_go_s = float("-inf")
         self._presses: int | None = None
