@@ -17,7 +17,7 @@ from polars.exceptions import PolarsError
 from audits.database import place_of
 from audits.log import AuditLog
 from audits.noted import noted, open_held
-from episodes.errors import DataRefused, EpisodeFormatError
+from episodes.errors import DataRefused, EpisodeFormatError, RegraspError
 from episodes.quality import VERDICTS
 from episodes.record import Episode
 from episodes.store import EpisodeStore
@@ -64,6 +64,13 @@ class Library:
         """The episode without its images."""
         return self._episode(episode_id)
 
+    def length(self, episode_id: str) -> int:
+        """The number of steps of an episode; 0 where it is not there or damaged."""
+        try:
+            return int(self.store.attributes(episode_id)["length"])
+        except RegraspError:
+            return 0
+
     def cameras(self, episode_id: str) -> list[str]:
         """The cameras of an episode."""
         return sorted(self.store.attributes(episode_id)["cameras"])
@@ -97,6 +104,11 @@ class Library:
     def curves(self, task: str) -> pl.DataFrame | None:
         """Value curves of the task's sessions, with `session` and `model_hash`; None before there are any."""
         return self._sidecars(CURVES, task)
+
+    def value_model(self, task: str) -> str:
+        """The hash of the value model whose curves are shown; several where sessions differ, none before any."""
+        newest = (_newest(self._directory(CURVES, session)) for session in self.store.sessions(task))
+        return " ".join(sorted({path.stem for path in newest if path is not None}))
 
     def triggers(self, task: str) -> pl.DataFrame | None:
         """Trigger curves of the task's sessions, with `session` and `model_hash`; None before there are any."""

@@ -316,9 +316,11 @@ def test_a_decision_made_meanwhile_is_shown_and_not_overwritten(root: Path) -> N
     item = app.session_state["episode"]
     log.append("episode.outcome", item, by="Bo", value={"success": "unknown"}, shown={}, seconds=0)
     app = press(app, "s")
-    assert "Bo decided about" in texts(app)
+    assert "Decided by somebody else" in texts(app)
+    assert "**Bo** at" in texts(app)
+    assert "not saved: outcome\\: success" in texts(app)
     assert len(events(root)) == 1
-    press(app, "s")
+    press(app, "y")
     assert events(root)[-1] == ("episode.outcome", {"success": "success"})
 
 
