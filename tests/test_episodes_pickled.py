@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from collections import OrderedDict
-from contextlib import suppress
+from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ PROTOCOL_4 = b"\x80\x04"
 def read(tmp_path: Path, content: Any, *, small: bool = False, protocol: int = 4) -> list[opening.Step]:
     path = tmp_path / "x.pkl"
     path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content, protocol=protocol))
-    return list(opening.steps(path, small=small))
+    with closing(opening.Opener()) as opener:
+        return list(opener.steps(path, small=small))
 
 
 ARRAYS = {
@@ -138,6 +140,42 @@ def test_a_file_too_large_to_hold_is_refused_before_it_is_opened(
         read(tmp_path, [{}])
 
 
+def test_a_file_that_ends_its_process_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_START_S", 1)
+    contents = {
+        "long.pkl": shared(60),
+        "call.pkl": pickle.dumps([Call(eval, "1")]),
+        "good.pkl": pickle.dumps([{"x": 1}]),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    with closing(opening.Opener()) as opener:
+        for name in ("long.pkl", "call.pkl"):
+            with pytest.raises(EpisodeFormatError, match="this pickle was not taken: it "):
+                list(opener.steps(tmp_path / name))
+            assert list(opener.steps(tmp_path / "good.pkl")) == [{"x": 1}]
+        assert opener._process is not None
+        kept = opener._process.pid
+        next(opener.steps(tmp_path / "good.pkl"))  # let go before its end
+        assert list(opener.steps(tmp_path / "good.pkl")) == [{"x": 1}]
+        assert opener._process.pid == kept
+        os.kill(kept, signal.SIGKILL)
+        with suppress(EpisodeFormatError):
+            list(opener.steps(tmp_path / "good.pkl"))
+        assert list(opener.steps(tmp_path / "good.pkl")) == [{"x": 1}]
+
+
+ANSWER = """
+import contextlib, os, socket
+asker = socket.socket(fileno=0)
+_, (_, out, _), *_ = socket.recv_fds(asker, 100, 3)
+with contextlib.suppress(BrokenPipeError):
+    os.write(out, {sent!r}.encode())
+os.close(out)
+asker.sendall({ended!r})
+"""
+
+
 def test_what_the_process_sends_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "child.py"
     monkeypatch.setattr(opening.program, "__file__", str(program))
@@ -150,12 +188,13 @@ def test_what_the_process_sends_is_not_believed(tmp_path: Path, monkeypatch: pyt
         '{"plain": {}, "arrays": [["x", "<f8", [1000], false]]}\n        ',
         "x" * 2_000_000,
     ):
-        program.write_text(f"print({sent!r}, end='')")
-        with pytest.raises(EpisodeFormatError, match="this pickle was not taken"):
+        program.write_text(ANSWER.format(sent=sent, ended=b"0\n"))
+        with pytest.raises(EpisodeFormatError, match="this pickle was not taken: the process that read it sent"):
             read(tmp_path, [{}])
-    program.write_text("import os; os.abort()")
-    with pytest.raises(EpisodeFormatError, match="ended with -6"):
-        read(tmp_path, [{}])
+    for ended, says in ((b"-6\n", "ended with -6"), (b"", "went away")):
+        program.write_text(ANSWER.format(sent="", ended=ended))
+        with pytest.raises(EpisodeFormatError, match=says):
+            read(tmp_path, [{}])
 
 
 @settings(max_examples=10, deadline=None)

@@ -1,13 +1,15 @@
-"""The program that opens a pickle in a process of its own: `python -I -S child.py SECONDS BYTES SMALL < FILE`.
+"""The program that opens pickles, each in a process of its own: `python -I -S child.py < SOCKET`.
 
 A pickle is a program for building objects. This one may build lists, dicts, tuples, numbers, text, and what stands
 where NumPy arrays and scalars of plain dtypes should: the names in `_ADMITTED` become our own placeholders, which hold
 shape, dtype and bytes, and every other name is refused before anything is called. NumPy is not even imported. What it
-takes is limited by the kernel: memory, processor time, no new files. What comes out on stdout is no pickle: for each
-transition a line of JSON, `{"plain": {key: value}, "arrays": [[key, dtype, shape, in Fortran order], ...]}`, and the
-bytes of these arrays one after the other. Keys of dicts in dicts are joined by `/`.
+takes is limited by the kernel: memory, processor time, no new files. What comes out is no pickle: for each transition
+a line of JSON, `{"plain": {key: value}, "arrays": [[key, dtype, shape, in Fortran order], ...]}`, and the bytes of
+these arrays one after the other. Keys of dicts in dicts are joined by `/`.
 
-With SMALL 1 only arrays of up to `SMALL_BYTES` come out. A refusal is exit code 3 and one sentence on stderr.
+A request on the socket is `SECONDS BYTES SMALL` with three open files: the pickle, where its content goes, where a
+refusal goes. A copy of this process opens the pickle and ends; the answer is a line with its exit code, 3 for a refusal
+in one sentence. With SMALL 1 only arrays of up to `SMALL_BYTES` come out.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import os
 import pickle
 import re
 import resource
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -179,26 +182,49 @@ def send(step: dict[Any, Any], out: BinaryIO, *, small: bool) -> int:
     return len(line) + sum(len(array.data) for _, array in arrays)
 
 
-def main() -> int:
-    seconds, size, small = (int(argument) for argument in sys.argv[1:])
-    limit(seconds, size)
-    sent, most = 0, EXPANSION * os.fstat(0).st_size + 1_000_000
+def opened(pickled: BinaryIO, out: BinaryIO, *, small: bool) -> str:
+    """Write the content of a pickle; returns why it is refused, "" where it is not."""
+    sent, most = 0, EXPANSION * os.fstat(pickled.fileno()).st_size + 1_000_000
     try:
-        for step in transitions(sys.stdin.buffer):
-            sent += send(step, sys.stdout.buffer, small=bool(small))
+        for step in transitions(pickled):
+            sent += send(step, out, small=small)
             if sent > most:  # the same array at a million steps is one in the pickle
                 raise Refused("far more in its arrays than the file has bytes")
-        sys.stdout.buffer.flush()
+        out.flush()
     except Refused as refused:
-        print(f"it holds {refused}", file=sys.stderr)
-        return 3
+        return f"it holds {refused}"
     except MemoryError:
-        print(f"it takes more than {size // 1_000_000} MB of memory", file=sys.stderr)
-        return 3
+        return f"it takes more than {resource.getrlimit(resource.RLIMIT_AS)[0] // 1_000_000} MB of memory"
     except Exception as error:  # whatever a damaged or hostile stream makes the unpickler raise
-        print(f"it is damaged: {type(error).__name__}", file=sys.stderr)
-        return 3
-    return 0
+        return f"it is damaged: {type(error).__name__}"
+    return ""
+
+
+def answered(files: list[int], seconds: int, size: int, small: int) -> int:
+    """Let a copy of this process open a pickle; returns how it ended: an exit code, or less than 0 for a signal."""
+    copy = os.fork()
+    if copy == 0:
+        code = 1
+        try:
+            limit(seconds, size)
+            pickled, out, refusal = files
+            why = opened(os.fdopen(pickled, "rb"), os.fdopen(out, "wb"), small=bool(small))
+            os.write(refusal, why.encode())
+            code = 3 if why else 0
+        finally:
+            os._exit(code)
+    for file in files:
+        os.close(file)
+    return os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+
+
+def main() -> int:
+    asker = socket.socket(fileno=sys.stdin.fileno())
+    while True:
+        told, files, *_ = socket.recv_fds(asker, 100, 3)
+        if not told:
+            return 0
+        asker.sendall(b"%d\n" % answered(files, *(int(number) for number in told.split())))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The steps of a transition pickle, which another process opened: this one never does.
+"""The steps of transition pickles, which another process opened: this one never does.
 
-`child` runs with Python's isolated mode, an empty environment, and limits on memory and processor time that
-follow from the size of the file. What it sends is read as numbers and text, with limits of its own: nothing of it is
-believed to be well-meant.
+`child` runs with Python's isolated mode and an empty environment, and has each pickle opened by a copy of itself, with
+limits on memory and processor time that follow from the size of the file: what ends the copy ends that file alone. What
+is sent is read as numbers and text, with limits of its own: nothing of it is believed to be well-meant.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import math
 import os
 import re
 import select
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ _START_MEMORY = 200_000_000
 _START_S, _BYTES_PER_S = 10, 10_000_000
 """processor time: a tenth of the speed at which an unpickler reads arrays here"""
 _SILENCE_S = 120.0
+_END_S = 1.0
+"""for a copy to notice that nobody reads any more what it sends"""
 _LONGEST_LINE = 1_000_000
 _DTYPE = re.compile(r"[<>](b1|[iu][1248]|f[248])")
 _NO_ARRAYS = "the process that read it sent something else than arrays"
@@ -40,45 +45,78 @@ Step = dict[str, Any]
 """key -> array, number, text or None; keys of dicts in dicts are joined by `/`"""
 
 
-def steps(path: Path, *, small: bool = False) -> Generator[Step]:
-    """The transitions of the pickle, one at a time; with `small` only their small values.
+class Opener:
+    """The process that has pickles opened, one at a time. It starts when it is needed, again where it was ended."""
 
-    Raises `EpisodeFormatError` for a file that is too large and for whatever is no list of plain transitions.
-    """
-    size = path.stat().st_size
-    memory = _START_MEMORY + 3 * size
-    if memory > MOST_MEMORY:
-        raise _refused(path, f"it has {size / 1e9:.1f} GB, more than is read at once", "write it in several files")
-    command = [sys.executable, "-I", "-S", str(Path(program.__file__).resolve())]
-    limits = [str(_START_S + size // _BYTES_PER_S), str(memory), str(int(small))]
-    with (
-        path.open("rb") as file,
-        subprocess.Popen(
-            command + limits, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, bufsize=0
-        ) as child,
-    ):
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._asked = socket.socket()
+
+    def close(self) -> None:
+        """End the process, and the copy of it that may be reading."""
+        self._asked.close()
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def steps(self, path: Path, *, small: bool = False) -> Generator[Step]:
+        """The transitions of the pickle, one at a time; with `small` only their small values.
+
+        Raises `EpisodeFormatError` for a file that is too large and for whatever is no list of plain transitions.
+        """
+        size = path.stat().st_size
+        memory = _START_MEMORY + 3 * size
+        if memory > MOST_MEMORY:
+            raise _refused(path, f"it has {size / 1e9:.1f} GB, more than is read at once", "write it in several files")
+        content, refusal = self._ask(path, f"{_START_S + size // _BYTES_PER_S} {memory} {int(small)}")
+        pipe, why, ended = _Pipe(path, content, memory), _NO_ARRAYS, None
         try:
-            yield from _received(path, child, memory)
+            with suppress(ValueError, KeyError, TypeError, AttributeError):
+                yield from _received(pipe)
+                why = _NO_ARRAYS if pipe.rest else ""
+            ended = self._ended(_SILENCE_S if pipe.ended else 0.0)
+            why = why if ended == 0 or not pipe.ended else _reason(ended, refusal)
+            if why:
+                raise _refused(path, why)
         finally:
-            child.kill()
+            os.close(content)
+            os.close(refusal)
+            if ended is None and self._ended(_END_S) is None:
+                self.close()
+
+    def _ask(self, path: Path, limits: str) -> tuple[int, int]:
+        """Have a pickle opened; returns where its content comes from, and where a refusal does."""
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._asked, theirs = socket.socketpair()
+            with theirs:
+                command = [sys.executable, "-I", "-S", str(Path(program.__file__).resolve())]
+                self._process = subprocess.Popen(command, stdin=theirs.fileno(), env={}, start_new_session=True)
+        (content, out), (refusal, said) = os.pipe(), os.pipe()
+        with path.open("rb") as file, suppress(OSError):  # nobody is there: then nothing comes
+            socket.send_fds(self._asked, [limits.encode()], [file.fileno(), out, said])
+        os.close(out)
+        os.close(said)
+        return content, refusal
+
+    def _ended(self, patience_s: float) -> int | None:
+        """How the copy ended; None where it goes on, or where nobody is left to tell."""
+        if not select.select([self._asked], [], [], patience_s)[0]:
+            return None
+        told = b""
+        with suppress(ConnectionError):
+            told = self._asked.recv(100)
+        return int(told) if told else None
 
 
-def _received(path: Path, child: subprocess.Popen[bytes], most: int) -> Generator[Step]:
-    assert child.stdout is not None
-    pipe = _Pipe(path, child.stdout.fileno(), most)
+def _received(pipe: _Pipe) -> Generator[Step]:
     while line := pipe.line():
-        try:
-            head = json.loads(line)
-            step: Step = {str(key): value for key, value in head["plain"].items()}
-            for key, dtype, shape, fortran in head["arrays"]:
-                step[str(key)] = _array(pipe, dtype, shape, fortran)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _refused(path, _reason(child) if child.poll() else _NO_ARRAYS) from error
+        head = json.loads(line)
+        step: Step = {str(key): value for key, value in head["plain"].items()}
+        for key, dtype, shape, fortran in head["arrays"]:
+            step[str(key)] = _array(pipe, dtype, shape, fortran)
         yield step
-    if child.wait(_SILENCE_S) != 0:
-        raise _refused(path, _reason(child))
-    if pipe.rest:
-        raise _refused(path, _NO_ARRAYS)
 
 
 def _array(pipe: _Pipe, dtype: str, shape: list[int], fortran: bool) -> Array:
@@ -90,15 +128,14 @@ def _array(pipe: _Pipe, dtype: str, shape: list[int], fortran: bool) -> Array:
     return found.astype(kind.newbyteorder("="))
 
 
-def _reason(child: subprocess.Popen[bytes]) -> str:
-    """What a process that failed said, or how it ended."""
-    assert child.stderr is not None
-    said = re.sub(r"[^ -~]+", " ", os.read(child.stderr.fileno(), 1000).decode(errors="replace")).strip()
-    if child.returncode == 3 and said:
+def _reason(ended: int | None, refusal: int) -> str:
+    """What a copy that failed said, or how it ended."""
+    said = re.sub(r"[^ -~]+", " ", os.read(refusal, 1000).decode(errors="replace")).strip() if ended == 3 else ""
+    if said:
         return said
-    if child.returncode in (-24, -9):  # SIGXCPU, and what comes a second later
+    if ended in (-signal.SIGXCPU, -signal.SIGKILL):  # the second comes a second after the first
         return "it took longer to read than a file of its size may"
-    return f"the process that read it ended with {child.returncode}"
+    return "the process that read it went away" if ended is None else f"the process that read it ended with {ended}"
 
 
 def _refused(path: Path, why: str, remedy: str = REMEDY) -> EpisodeFormatError:
@@ -112,6 +149,7 @@ class _Pipe:
         self._path, self._descriptor, self._left = path, descriptor, most
         self.rest = bytearray()
         """read and not yet asked for"""
+        self.ended = False
 
     def line(self) -> bytes:
         """Up to and without the next line feed; empty at the end."""
@@ -139,6 +177,7 @@ class _Pipe:
         if not select.select([self._descriptor], [], [], _SILENCE_S)[0] or self._left < 0:
             raise _refused(self._path, "the process that read it does not come to an end")
         data = os.read(self._descriptor, 1 << 20)
+        self.ended = not data
         self._left -= len(data)
         self.rest += data
         return bool(data)

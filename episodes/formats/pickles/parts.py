@@ -18,7 +18,7 @@ import numpy as np
 
 from episodes.errors import EpisodeFormatError
 from episodes.formats.pickles.child import SMALL_BYTES
-from episodes.formats.pickles.opening import REMEDY, Step, steps
+from episodes.formats.pickles.opening import REMEDY, Opener, Step
 from episodes.formats.source import inside
 
 SUFFIXES = (".pkl", ".pickle")
@@ -58,7 +58,7 @@ def files_of(path: Path) -> list[str]:
     return sorted((str(file.relative_to(path)) for file in found), key=_by_number)
 
 
-def find_parts(root: Path, files: Iterable[str]) -> dict[str, Part]:
+def find_parts(root: Path, files: Iterable[str], opener: Opener) -> dict[str, Part]:
     """The episodes in the files of one dataset, by name, in order; a file that cannot be read is one with a refusal."""
     found: dict[str, Part] = {}
     folder, going_on, before = None, None, None
@@ -66,7 +66,7 @@ def find_parts(root: Path, files: Iterable[str]) -> dict[str, Part]:
         if Path(file).parent != folder:
             folder, going_on = Path(file).parent, None
         try:
-            content = list(steps(inside(root, file, episode=file, key=""), small=True))
+            content = list(opener.steps(inside(root, file, episode=file, key=""), small=True))
             if not content:
                 raise EpisodeFormatError("this pickle holds no transitions", file=file, remedy=REMEDY)
         except EpisodeFormatError as error:

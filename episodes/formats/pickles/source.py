@@ -12,7 +12,7 @@ after the last step has no place, nor has what the authors' stages add.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
@@ -60,20 +60,21 @@ class TransitionPickle:
         self._mapping, self._clock = mapping, Clock.choose(fps, None, USUAL_FPS)
         self.warnings: list[str] = [] if "time" in mapping.fields else self._clock.warning(fps)
         self._stream: _Stream | None = None
+        self._opener = opening.Opener()
         files = files_of(path)
         copies = [name for name in files if Path(self.root.resolve(), name).parent.name == HUMAN_COPIES]
         if copies and len(copies) == len(files):
             what = f"{HUMAN_COPIES} holds single steps that were cut out of their episodes"
             raise EpisodeFormatError(what, file=path.name, remedy="give the folder that holds it and buffer/")
-        self._parts = find_parts(self.root, [name for name in files if name not in copies])
+        self._parts = find_parts(self.root, [name for name in files if name not in copies], self._opener)
         self.names = list(self._parts)
         self._human = frozenset(key for name in copies for key in self._keys(name))
         self._sha256 = lru_cache(maxsize=1)(sha256_of)
 
     def close(self) -> None:
         """End the process that reads."""
-        if self._stream is not None:
-            self._stream.close()
+        self._let_go()
+        self._opener.close()
 
     def read(self, name: str) -> Episode:
         """One episode, by the name of its file, with `#` and its number where the file has several."""
@@ -91,12 +92,18 @@ class TransitionPickle:
     def _steps(self, span: Span) -> Iterator[opening.Step]:
         """The steps of a span; a file is opened once for all its episodes in order."""
         if self._stream is None or not self._stream.reaches(span):
-            self.close()
-            self._stream = _Stream(span.file, inside(self.root, span.file, episode=span.file, key=""))
+            self._let_go()
+            path = inside(self.root, span.file, episode=span.file, key="")
+            self._stream = _Stream(span.file, self._opener.steps(path))
         return self._stream.take(span)
 
+    def _let_go(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
     def _keys(self, name: str) -> Iterator[bytes]:
-        for step in opening.steps(inside(self.root, name, episode=name, key=""), small=True):
+        for step in self._opener.steps(inside(self.root, name, episode=name, key=""), small=True):
             if (key := recognised(step)) is not None:
                 yield key
 
@@ -162,8 +169,8 @@ class TransitionPickle:
 class _Stream:
     """A pickle that is being read, and how far."""
 
-    def __init__(self, file: str, path: Path) -> None:
-        self._file, self._steps, self._next = file, opening.steps(path), 0
+    def __init__(self, file: str, steps: Generator[opening.Step]) -> None:
+        self._file, self._steps, self._next = file, steps, 0
 
     def reaches(self, span: Span) -> bool:
         return span.file == self._file and span.start >= self._next
