@@ -65,10 +65,11 @@ class ConvEncoder(nn.Module):
 
 
 class ProgressNet(nn.Module):
-    """Frames and proprio to a latent and to K progress estimates in (0, 1)."""
+    """Frames and proprio to a latent and to K progress estimates, in (0, 1) where `squash`."""
 
-    def __init__(self, cameras: int, proprio: int, image_px: int, heads: int = 2) -> None:
+    def __init__(self, cameras: int, proprio: int, image_px: int, heads: int = 2, *, squash: bool = True) -> None:
         super().__init__()
+        self.squash = squash
         self.cameras = cameras
         self.standardise = Standardise(proprio)
         self.encoder = ConvEncoder(image_px) if cameras else None
@@ -91,7 +92,8 @@ class ProgressNet(nn.Module):
 
     def progress(self, latent_BD: Tensor) -> Tensor:
         """(B, K) progress."""
-        return torch.sigmoid(torch.cat([head(latent_BD) for head in self.heads], dim=1))
+        out = torch.cat([head(latent_BD) for head in self.heads], dim=1)
+        return torch.sigmoid(out) if self.squash else out
 
 
 def noisy(x: Tensor, sd: float) -> Tensor:

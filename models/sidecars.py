@@ -10,7 +10,7 @@ from models.intervention import InterventionCurves
 from models.risk import value_risk
 from models.trigger import Trigger
 from models.value import ValueCurves
-from models.value_training import progress_labels
+from models.value_objectives import progress_labels
 
 
 def value_frame(episode: StepData, curves: ValueCurves) -> pl.DataFrame:

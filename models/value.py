@@ -23,11 +23,17 @@ from models.networks import ProgressNet
 from models.sealed import as_written
 from models.stall import StallHead, discounted, stall_probability
 
+OBJECTIVES = ("successes", "release", "paper")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueConfig:
     """Settings of the compact value model."""
 
+    objective: str = "successes"
+    """what V is taught: successes (ours), release or paper (UniIntervene's, for comparison)"""
+    squash: bool = True
+    """V through a sigmoid, so in (0, 1); False: any number, as published"""
     cameras: tuple[str, ...] = ("third",)
     """camera names; empty for the proprioceptive model"""
     image_px: int = 64
@@ -51,6 +57,8 @@ class ValueConfig:
     def __post_init__(self) -> None:
         if self.folds < 2 or self.steps < 1:
             raise UsageError(f"a value model cannot have {self.folds} folds of {self.steps} steps; use 2 and 1 or more")
+        if self.objective not in OBJECTIVES:
+            raise UsageError(f"there is no objective {self.objective!r} of a value; use one of {', '.join(OBJECTIVES)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +171,16 @@ class ValueModel:
             config = ValueConfig(**{**saved["config"], "cameras": tuple(saved["config"]["cameras"])})
             names = tuple(saved["proprio_names"])
             kept = {key: saved[key] for key in ("fold_of", "fps", "median_duration_s", "dead_band", "half_width")}
-        nets = [ProgressNet(len(config.cameras), len(names), config.image_px).eval() for _ in range(config.folds)]
+        nets = [progress_net(config, names).eval() for _ in range(config.folds)]
         heads = [StallHead().eval() for _ in nets]
         modules = {f"net{k}.": net for k, net in enumerate(nets)} | {f"stall{k}.": head for k, head in enumerate(heads)}
         checkpoint.load_state(modules, tensors)
         return cls(config, names, nets, heads, **kept)
+
+
+def progress_net(config: ValueConfig, names: Sequence[str]) -> ProgressNet:
+    """An untrained net that reads the proprio columns `names` and the config's cameras."""
+    return ProgressNet(len(config.cameras), len(names), config.image_px, squash=config.squash)
 
 
 def value_columns(names: Sequence[str]) -> tuple[str, ...]:

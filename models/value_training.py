@@ -15,12 +15,11 @@ from models.dataset import TRAINED_SPLITS, Progress, StepData, check_alike
 from models.history import causal_median
 from models.networks import ProgressNet, seeded
 from models.processes import Processes, heed_stop
-from models.progress import TakeoverProgress, assumed_stalls, progress_targets, takeover_progress
+from models.progress import progress_targets
 from models.stall import StallHead, fit_stall_head, hindsight_labels, stall_probability
-from models.value import ValueConfig, ValueModel, infer, select, value_columns
+from models.value import ValueConfig, ValueModel, infer, progress_net, value_columns
+from models.value_objectives import PublishedObjective, SuccessObjective
 
-STALL_BEFORE_TAKEOVER_S = 3.5
-"""a person waits about three seconds and reacts in half a one"""
 REFERENCE_STEPS = 300
 Job = tuple[int, Sequence[StepData], dict[str, int], ValueConfig, tuple[str, ...]]
 Fold = tuple[int, dict[str, torch.Tensor], dict[str, Array]]
@@ -37,46 +36,26 @@ def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
     return {group_id: place % folds for place, group_id in enumerate(groups)}
 
 
-def progress_labels(episode: StepData) -> TakeoverProgress:
-    """Progress (T,) of an episode, with stalls assumed before takeovers, and how much each step counts in training."""
-    stalls = assumed_stalls(episode.source, round(STALL_BEFORE_TAKEOVER_S * episode.fps))
-    return takeover_progress(episode.source, episode.success, stall_starts=stalls)
-
-
 def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[str, ...], seed: int) -> ProgressNet:
-    """One progress net on the successes among `episodes`."""
+    """One progress net on `episodes`, whose outcomes are known."""
     generator = seeded(seed)
-    successes = [e for e in episodes if e.success]
-    labels = [progress_labels(e) for e in successes]
-    weights = torch.as_tensor(
-        np.concatenate([p.weights * e.weight for e, p in zip(successes, labels, strict=True)]), dtype=torch.float32
-    )
-    targets = torch.as_tensor(np.concatenate([p.targets for p in labels]), dtype=torch.float32)
-    proprio = torch.as_tensor(np.concatenate([select(e, names) for e in successes]))
-    index = np.concatenate([np.stack([np.full(len(e), i), np.arange(len(e))], 1) for i, e in enumerate(successes)])
-    net = ProgressNet(len(config.cameras), len(names), config.image_px)
-    net.standardise.fit(proprio.numpy())
+    kind = SuccessObjective if config.objective == "successes" else PublishedObjective
+    objective: SuccessObjective | PublishedObjective = kind(episodes, config, names)
+    net = progress_net(config, names)
+    net.standardise.fit(objective.steps.proprio.numpy())
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
     )
-    for _ in range(config.steps):
+    for step in range(config.steps):
         heed_stop()
-        draw = torch.multinomial(weights, config.batch, replacement=True, generator=generator)
-        images = torch.as_tensor(_frames(successes, index[draw.numpy()], config)) if config.cameras else None
-        progress = net.progress(net.latent(images, proprio[draw], config.proprio_noise))
-        target = targets[draw][:, None].expand_as(progress)
-        loss = nn.functional.smooth_l1_loss(progress, target, beta=config.beta)
+        loss = objective.loss(net, generator, step / config.steps)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         schedule.step()
     return net.eval()
-
-
-def _frames(episodes: Sequence[StepData], index: Array, config: ValueConfig) -> Array:
-    return np.concatenate([episodes[i].images([t], config.cameras, config.image_px) for i, t in index])
 
 
 def _train_and_infer(job: Job) -> Fold:
@@ -103,7 +82,7 @@ def fit_value(episodes: Sequence[StepData], config: ValueConfig, *, progress: Pr
     nets: list[ProgressNet] = []
     out_of_fold: dict[str, Array] = {}
     for k, state, judged in _run(jobs, config.workers):
-        net = ProgressNet(len(config.cameras), len(names), config.image_px).eval()
+        net = progress_net(config, names).eval()
         net.load_state_dict(state)
         nets.append(net)
         out_of_fold |= judged

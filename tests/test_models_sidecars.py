@@ -15,7 +15,7 @@ from models.risk import value_risk
 from models.sidecars import trigger_frame, value_frame
 from models.trigger import TriggerConfig, fit_trigger
 from models.value import ValueCurves
-from models.value_training import STALL_BEFORE_TAKEOVER_S
+from models.value_objectives import STALL_BEFORE_TAKEOVER_S
 
 
 def test_value_columns_and_risk_that_starts_again_at_a_takeover() -> None:

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_samples import CONFIG, episodes, fitted, frames, step_data
 
-from episodes.errors import DataRefused
+from episodes.errors import DataRefused, UsageError
 from models.dataset import StepData
-from models.value import ValueModel
+from models.value import ValueConfig, ValueModel
+from models.value_objectives import PublishedObjective, _Batch, _release
 from models.value_training import assign_folds, fit_value, train_net
 
 
@@ -120,3 +121,33 @@ def test_episodes_of_two_robots_are_refused() -> None:
     data = [*episodes(), step_data(40, fps=20.0)]
     with pytest.raises(DataRefused, match="other steps a second"):
         fit_value(data, CONFIG)
+
+
+@pytest.mark.parametrize("objective", ["release", "paper"])
+def test_a_published_objective_learns_from_failures_and_never_across_a_hand_over(objective: str) -> None:
+    config = replace(CONFIG, objective=objective, steps=60)
+    known = [e for e in episodes() if e.split != "test" and e.success is not None]
+    changed = [replace(e, proprio=e.proprio + 9) if e.success is False else e for e in known]
+    a, b = (train_net(data, config, ("depth",), 0) for data in (known, changed))
+    assert not all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    taken = step_data(24, collection="takeover")
+    followed = PublishedObjective([taken], config, ("depth",))._followed.numpy()
+    ends = [stop - 1 for _, stop in taken.runs]
+    assert len(ends) == 2
+    assert np.flatnonzero(~followed).tolist() == ends
+
+
+def test_the_releases_loss_is_what_its_equation_says() -> None:
+    """One success of two steps at V = (.2, .6): TD (.2 - .99 * .6)^2 and (.6 - 1)^2, and so on."""
+    column = {"value": [0.2, 0.6], "after": [0.6, 0.6], "backup": [0.594, 1.0], "known": [1, 1]}
+    column |= {"progress": [0, 1], "returns": [0.99, 1], "success": [1, 1], "followed": [1, 0]}
+    tensors = {name: torch.tensor(x, dtype=torch.float64)[:, None] for name, x in column.items()}
+    found = float(_release(_Batch(**tensors), warm=True))
+    temporal = ((0.2 - 0.594) ** 2 + 0.4**2) / 2
+    blend = ((0.2 - 0.99) ** 2 + (0.6 - 2) ** 2) / 2
+    assert found == pytest.approx(temporal + 0.3 * blend + (0.2**2 + 0.4**2) / 2)
+
+
+def test_an_unknown_objective_is_refused() -> None:
+    with pytest.raises(UsageError, match="successes, release, paper"):
+        ValueConfig(objective="td")
