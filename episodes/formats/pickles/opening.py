@@ -50,11 +50,12 @@ class Opener:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked = socket.socket()
+        self._asked: socket.socket | None = None
 
     def close(self) -> None:
         """End the process, and the copy of it that may be reading."""
-        self._asked.close()
+        if self._asked is not None:
+            self._asked.close()
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -93,6 +94,7 @@ class Opener:
             with theirs:
                 command = [sys.executable, "-I", "-S", str(Path(program.__file__).resolve())]
                 self._process = subprocess.Popen(command, stdin=theirs.fileno(), env={}, start_new_session=True)
+        assert self._asked is not None
         (content, out), (refusal, said) = os.pipe(), os.pipe()
         with path.open("rb") as file, suppress(OSError):  # nobody is there: then nothing comes
             socket.send_fds(self._asked, [limits.encode()], [file.fileno(), out, said])
@@ -102,6 +104,7 @@ class Opener:
 
     def _ended(self, patience_s: float) -> int | None:
         """How the copy ended; None where it goes on, or where nobody is left to tell."""
+        assert self._asked is not None
         if not select.select([self._asked], [], [], patience_s)[0]:
             return None
         told = b""

@@ -66,9 +66,12 @@ class TransitionPickle:
         if copies and len(copies) == len(files):
             what = f"{HUMAN_COPIES} holds single steps that were cut out of their episodes"
             raise EpisodeFormatError(what, file=path.name, remedy="give the folder that holds it and buffer/")
-        self._parts = find_parts(self.root, [name for name in files if name not in copies], self._opener)
+        with ExitStack() as failed:
+            failed.callback(self._opener.close)
+            self._parts = find_parts(self.root, [name for name in files if name not in copies], self._opener)
+            self._human = frozenset(key for name in copies for key in self._keys(name))
+            failed.pop_all()
         self.names = list(self._parts)
-        self._human = frozenset(key for name in copies for key in self._keys(name))
         self._sha256 = lru_cache(maxsize=1)(sha256_of)
 
     def close(self) -> None:
