@@ -6,13 +6,13 @@ A job is plain data, so that it can cross to the process; what it names (a polic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from episodes.errors import SafetyStop
 from episodes.record import ActionSource, Collection
@@ -205,6 +205,10 @@ class StopsBetweenSteps:
         if self.live is not None:
             self.live.step(t, step, decision)
         heed_stop()
+
+    def event(self, t: int, kind: str, detail: Mapping[str, Any]) -> None:
+        if self.live is not None:
+            self.live.event(t, kind, detail)
 
     def end(self, summary: EpisodeSummary) -> None:
         if self.live is not None:

@@ -238,6 +238,8 @@ class _Run:
 
     def _event(self, kind: str, **detail: Any) -> None:
         self.recorder.event(self.t, kind, **detail)
+        if self.live is not None:
+            self.live.event(self.t, kind, detail)
 
     def _record(
         self, observation: Observation, human: HumanInput, choice: Choice, source: ActionSource, executed: Array

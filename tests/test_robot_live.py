@@ -26,6 +26,9 @@ class Watching:
         self.writer.step(*given)
         self.said.append(json.loads((self.root / "live" / "status.json").read_text())["t"])
 
+    def event(self, *given: Any) -> None:
+        self.writer.event(*given)
+
     def end(self, summary: Any) -> None:
         self.writer.end(summary)
 
@@ -67,6 +70,26 @@ def test_the_page_holds_the_newest_frame_and_value(tmp_path: Path) -> None:
     assert (status[0]["source"], status[0]["threshold"], status[0]["trigger"]) == ("policy", 0.5, False)
     frame = decode((tmp_path / "live" / "third.jpg").read_bytes(), "jpeg")
     assert abs(int(frame.mean()) - 9) <= 1
+
+
+def test_the_page_holds_the_episode_so_far_and_no_other(tmp_path: Path) -> None:
+    live = LiveWriter(tmp_path, "s1", every_s=0.0)
+    for _ in range(2):
+        run(live)
+    status = json.loads((tmp_path / "live" / "status.json").read_text())
+    assert status["trace"]["source"] == [0] * 10
+    assert status["trace"]["value"][:2] == [0.25, None]
+    assert status["trace"]["alarm"] == [2.0] * 10
+    assert status["trace"]["force"] == [0.0] * 10
+    assert status["events"] == []
+
+
+def test_the_page_holds_what_happened(tmp_path: Path) -> None:
+    run(LiveWriter(tmp_path, "s1", every_s=0.0), FakeRobot(forces_n=[0.0, 0.0, 150.0]))
+    status = json.loads((tmp_path / "live" / "status.json").read_text())
+    (fault,) = status["events"]
+    assert (fault["kind"], fault["t"]) == ("fault", 2)
+    assert "force 150 N above" in fault["reason"]
 
 
 def test_a_page_that_cannot_be_written_does_not_stop_the_robot(
