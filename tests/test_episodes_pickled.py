@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transition_samples import opened
 
 from episodes.errors import EpisodeFormatError
 from episodes.formats.pickles import opening
@@ -25,8 +26,7 @@ PROTOCOL_4 = b"\x80\x04"
 def read(tmp_path: Path, content: Any, *, small: bool = False, protocol: int = 4) -> list[opening.Step]:
     path = tmp_path / "x.pkl"
     path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content, protocol=protocol))
-    with closing(opening.Opener()) as opener:
-        return list(opener.steps(path, small=small))
+    return opened(path, small=small)
 
 
 ARRAYS = {

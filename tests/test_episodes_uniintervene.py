@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from episode_samples import sample_episode, sample_frames
+from transition_samples import opened
 
 from episodes.errors import DataRefused
 from episodes.formats import import_dataset
@@ -51,7 +52,7 @@ def test_each_file_holds_to_the_contract(tmp_path: Path) -> None:
     _, raw = exported(tmp_path, seen(), failed, curves=lambda: {"value": curve, "risk": curve})
     files = sorted(raw.iterdir())
     assert [path.name for path in files] == ["transitions_000000.pkl", "transitions_000001.pkl"]
-    one, two = (list(opening.steps(path)) for path in files)
+    one, two = (opened(path) for path in files)
     assert (contract(one, one), contract(two, two)) == (True, False)
     for steps in (one, two):
         assert [step["dones"] for step in steps] == [False] * 5 + [True]
@@ -85,7 +86,7 @@ def test_it_comes_back_with_what_the_contract_has_a_place_for(tmp_path: Path) ->
 def test_what_nobody_knows_is_left_out(tmp_path: Path) -> None:
     source = np.array([0, 0, 0, ActionSource.UNKNOWN, 2, 2], np.uint8)
     _, raw = exported(tmp_path, seen(action_source=source), curves=lambda: {"value": np.full(6, np.nan)})
-    (step, *_) = opening.steps(raw / "transitions_000000.pkl")
+    (step, *_) = opened(raw / "transitions_000000.pkl")
     assert not {"intervened", "vf_value_pred"} & set(step)
 
 

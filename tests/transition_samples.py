@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from episodes.formats.pickles import opening
 from episodes.record import Array
 
 Transition = dict[str, Any]
@@ -44,6 +46,12 @@ def write(path: Path, content: Any, *, protocol: int = pickle.DEFAULT_PROTOCOL) 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(content, protocol=protocol))
     return path
+
+
+def opened(path: Path, *, small: bool = False) -> list[opening.Step]:
+    """What the process that opens pickles hands back of one."""
+    with closing(opening.Opener()) as opener:
+        return list(opener.steps(path, small=small))
 
 
 def hil_serl(root: Path) -> tuple[Path, list[Array]]:
