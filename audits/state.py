@@ -63,11 +63,12 @@ def _label_create(state: AuditState, item: str, value: Mapping[str, Any]) -> Non
 
 
 def _label_split(state: AuditState, item: str, value: Mapping[str, Any]) -> None:
-    """The label ends at the cut, and what lies behind it is a label a person made."""
+    """The label ends at the cut; what lies behind it is a label a person made, with the verdict of the first part."""
     at, stop = value["at"], value["stop"]
     _label_edit(state, item, {"start": value["start"], "stop": at})
     made = {"episode_id": value["episode_id"], "start": at, "stop": stop}
-    _label_create(state, f"{value['episode_id']}:{at}-{stop}", made)
+    verdict = state.labels[item]["verdict"]
+    state.labels[f"{value['episode_id']}:{at}-{stop}"] = {**made, "origin": "human", "verdict": verdict}
 
 
 def _label_merge(state: AuditState, item: str, value: Mapping[str, Any]) -> None:

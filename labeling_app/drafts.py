@@ -35,6 +35,15 @@ def edge(label: Label | None, length: int, end: str, by: int) -> None:
     st.session_state.t = st.session_state.draft[0] if end == "start" else st.session_state.draft[1] - 1
 
 
+def pulled(label: Label | None, length: int, end: int, x: float) -> None:
+    """An edge (0 start, 1 stop) pulled to a place on the axis, where a step reaches half a step to either side."""
+    interval = current(label)
+    if interval is not None:
+        at = round(x + 0.5)
+        start, stop = (at, interval[1]) if end == 0 else (interval[0], at)
+        st.session_state.draft = hold(min(start, stop), max(start, stop), length)
+
+
 def drop() -> None:
     """Forget the draft, and the box drawn in the figure with it."""
     if st.session_state.pop("draft", None) is not None:

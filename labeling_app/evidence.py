@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 
 from episodes.motion import Motion, motion_of, tremble
 from episodes.record import Episode
-from labeling_app.figures import STRIP_PX, Row, line, runs, source_bars, span, stacked
 from labeling_app.palette import RISK, SOURCES, VALUE, faded
+from labeling_app.rows import STRIP_PX, Row, line, runs, source_bars, span, stacked
 
 IDLE = SOURCES[255][1]
 WRENCH = ("fx", "fy", "fz", "tx", "ty", "tz")

@@ -1,17 +1,14 @@
 """Figures of one episode: curves, signals, source bands and label strips over the step index, with the cursor.
 
-Pure: arrays in, a plotly figure out. Steps are the x axis everywhere, so that what is seen is what is stored; edges of
-strips are exact indices, never resampled.
+Pure: arrays in, a plotly figure out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import plotly.graph_objects as go
 import polars as pl
 
@@ -20,6 +17,7 @@ from labeling_app.labels import Label
 from labeling_app.palette import (
     CURSOR,
     DRAFT,
+    OTHERS,
     OUTCOMES,
     RISK,
     SCORE,
@@ -29,17 +27,7 @@ from labeling_app.palette import (
     VERDICTS,
     faded,
 )
-
-Array = npt.NDArray[Any]
-Trace = dict[str, Any]
-STRIP_PX, GAP_PX, TOP_PX, BOTTOM_PX = 22, 14, 34, 46
-
-
-def runs(values: Array) -> list[tuple[int, int, int]]:
-    """Maximal runs of equal values as (value, start, stop), in order."""
-    edges = np.flatnonzero(np.diff(values)) + 1
-    starts, stops = [0, *edges.tolist()], [*edges.tolist(), len(values)]
-    return [(int(values[start]), start, stop) for start, stop in zip(starts, stops, strict=True) if stop > start]
+from labeling_app.rows import STRIP_PX, Array, Row, Trace, bars, line, runs, source_bars, span, stacked, thinned
 
 
 def curves_figure(
@@ -51,14 +39,20 @@ def curves_figure(
     labels: Sequence[Label] | None = None,
     selected: str = "",
     draft: tuple[int, int] | None = None,
+    others: Mapping[str, Array] | None = None,
+    strips: Sequence[tuple[str, Sequence[Trace]]] = (),
 ) -> go.Figure:
-    """Value with its spread and success score, risk, and strips of labels and sources, of one episode."""
+    """Value with its spread and success score, risk, and strips of labels and sources, of one episode.
+
+    `others`: name -> (T,) curves of other models, drawn with V; `strips`: name and bars of further strips.
+    """
     rows = [
-        Row("value", 190, _value_traces(curves), range=(-0.05, 1.08)),
+        Row("value", 190, [*_value_traces(curves), *_other_traces(others or {})], range=(-0.05, 1.08)),
         Row("risk", 90, _risk_traces(curves, triggers)),
     ]
     if labels is not None:
         rows.append(Row("label", STRIP_PX, _label_bars(labels, selected), range=(-0.5, 0.5)))
+    rows += [Row(name, STRIP_PX, bars, range=(-0.5, 0.5)) for name, bars in strips]
     if source is not None:
         rows.append(Row("source", STRIP_PX, source_bars(source), range=(-0.5, 0.5)))
     shapes = _alarm_spans(triggers)
@@ -138,90 +132,30 @@ ALARMS = {"early_trigger": 0.12, "trigger": 0.18}
 """how deep the risk row is shaded where each alarm is on; the early one is what starts a recovery"""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One band of a figure: a plot, or a strip where it is `STRIP_PX` high."""
-
-    title: str
-    height_px: int
-    traces: Sequence[Trace]
-    range: tuple[float, float] | None = None
-
-
-def stacked(rows: Sequence[Row], length: int, *, cursor: int | None = None, shapes: Sequence[Trace] = ()) -> go.Figure:
-    """Rows over one step axis. Built as one dictionary: setting properties one by one costs ten times as much."""
-    plot_px = sum(row.height_px for row in rows) + GAP_PX * (len(rows) - 1)
-    traces, layout, top = [], dict(_LAYOUT), plot_px
-    for place, row in enumerate(rows, start=1):
-        axis = "y" if place == 1 else f"y{place}"
-        traces += [{**trace, "yaxis": axis} for trace in row.traces]
-        layout[axis.replace("y", "yaxis")] = _axis(row, ((top - row.height_px) / plot_px, top / plot_px))
-        top -= row.height_px + GAP_PX
-    step = {"title": {"text": "step", "standoff": 12}, "range": [-1, length], "anchor": axis, "zeroline": False}
-    marks = [*shapes]
-    if cursor is not None:
-        place = {"x0": cursor, "x1": cursor, "y0": 0, "y1": 1, "xref": "x", "yref": "paper"}
-        marks.append({"type": "line", **place, "line": {"color": CURSOR, "width": 1.5}})
-    height = {"height": plot_px + TOP_PX + BOTTOM_PX}
-    return go.Figure(data=traces, layout={**layout, **height, "xaxis": step, "shapes": marks})
-
-
-def _axis(row: Row, domain: tuple[float, float]) -> Trace:
-    axis: Trace = {"domain": [max(domain[0], 0.0), min(domain[1], 1.0)], "fixedrange": True, "zeroline": False}
-    if row.range:
-        axis["range"] = list(row.range)
-    if row.height_px == STRIP_PX:
-        return axis | {"tickvals": [0], "ticktext": [row.title], "showgrid": False}
-    return axis | {"title": {"text": row.title, "standoff": 4}, "nticks": 5}
-
-
-_LAYOUT: Trace = {
-    "margin": {"l": 58, "r": 12, "t": TOP_PX, "b": BOTTOM_PX},
-    "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal", "font": {"size": 12}},
-    "hovermode": "x",
-    "hoverlabel": {"font": {"size": 12}},
-    "barmode": "overlay",
-    "bargap": 0,
-    "dragmode": False,
-    "selectdirection": "h",
-    "clickmode": "event+select",
-    "newselection": {"line": {"width": 1, "color": DRAFT}},
-}
-
-
-def line(name: str, values: Array, *, colour: str | None = None, width: float = 2, **more: Any) -> Trace:
-    """A line that can be clicked: plotly selects markers only, so there are invisible ones."""
-    unseen, paint = {"marker": {"opacity": 0}}, {"color": colour} if colour else {}
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": name,
-        "y": np.asarray(values, np.float32),
-        "line": {"width": width, **paint},
-        "marker": {"size": 7, "opacity": 0, **paint},
-        "selected": unseen,
-        "unselected": unseen,
-        "hovertemplate": "%{y:.3f}<extra>" + name + "</extra>",
-        **more,
-    }
-
-
 def _value_traces(curves: pl.DataFrame) -> list[Trace]:
     traces: list[Trace] = []
     if {"value_lo", "value_hi"} <= set(curves.columns):
-        edge = {
+        edge: Trace = {
             "type": "scatter",
             "mode": "lines",
             "line": {"width": 0},
             "hoverinfo": "skip",
         }
         low, high = (curves[name].to_numpy().astype(np.float32) for name in ("value_lo", "value_hi"))
+        steps = thinned(high)
+        edge |= {"x": steps} if len(steps) < len(high) else {}
         fill = {"fill": "tonexty", "fillcolor": faded(VALUE, 0.18), "name": "spread"}
-        traces += [{**edge, "y": high, "showlegend": False}, {**edge, "y": low, **fill}]
+        traces += [{**edge, "y": high[steps], "showlegend": False}, {**edge, "y": low[steps], **fill}]
     traces.append(line("value V", curves["value"].to_numpy(), colour=VALUE))
     if "success_score" in curves.columns:
         traces.append(line("score W", curves["success_score"].to_numpy(), colour=SCORE))
     return traces
+
+
+def _other_traces(others: Mapping[str, Array]) -> list[Trace]:
+    """Curves of other models, dashed."""
+    colours = zip(others.items(), OTHERS * len(others), strict=False)
+    return [line(name, values, colour=colour, width=1.6, dash="dot") for (name, values), colour in colours]
 
 
 def _risk_traces(curves: pl.DataFrame, triggers: pl.DataFrame | None) -> list[Trace]:
@@ -246,40 +180,8 @@ def _alarm_spans(triggers: pl.DataFrame | None) -> list[Trace]:
     ]
 
 
-def span(axis: str, start: int, stop: int, colour: str, **more: Any) -> Trace:
-    """Steps [start, stop) as a rectangle over the whole height of a row."""
-    place = {"x0": start - 0.5, "x1": stop - 0.5, "y0": 0, "y1": 1, "xref": "x", "yref": f"{axis} domain"}
-    return {"type": "rect", **place, "fillcolor": colour, "line": {"width": 0}, "layer": "below", **more}
-
-
-def _bars(name: str, spans: Sequence[tuple[int, int]], colour: str, **more: Any) -> Trace:
-    """Spans of steps as blocks of a strip; a block reaches from the middle before its first step to after its last."""
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "name": name,
-        "base": [start - 0.5 for start, _ in spans],
-        "x": [stop - start for start, stop in spans],
-        "y": [0] * len(spans),
-        "width": 0.9,
-        "marker": {"color": colour, "line": {"width": 0}},
-        "unselected": {"marker": {"opacity": 1}},
-        "hovertext": [f"{name}, steps {start} to {stop - 1}" for start, stop in spans],
-        "hovertemplate": "%{hovertext}<extra></extra>",
-        **more,
-    }
-
-
-def source_bars(source: Array) -> list[Trace]:
-    spans: dict[int, list[tuple[int, int]]] = {}
-    for value, start, stop in runs(source):
-        spans.setdefault(value, []).append((start, stop))
-    styled = [(SOURCES.get(value, SOURCES[255]), found) for value, found in sorted(spans.items())]
-    return [_bars(name, found, colour) for (name, colour), found in styled]
-
-
 def _label_bars(labels: Sequence[Label], selected: str) -> list[Trace]:
-    bars = []
+    traces = []
     for verdict, (name, colour) in VERDICTS.items():
         found = [label for label in labels if label.verdict == verdict]
         if found:
@@ -287,8 +189,8 @@ def _label_bars(labels: Sequence[Label], selected: str) -> list[Trace]:
             marker = {"color": colour, "line": {"width": width, "color": CURSOR}}
             ids = [label.label_id for label in found]
             spans = [(label.start, label.stop) for label in found]
-            bars.append(_bars(name, spans, colour, customdata=ids, marker=marker))
-    return bars
+            traces.append(bars(name, spans, colour, customdata=ids, marker=marker))
+    return traces
 
 
 def _signal_panels(episode: Episode) -> Mapping[str, Mapping[str, Array]]:

@@ -46,13 +46,14 @@ class Label:
 def labels_of(
     mined: pl.DataFrame | None, decisions: Mapping[str, Mapping[str, Any]], episode_ids: Sequence[str]
 ) -> list[Label]:
-    """The labels of these episodes, in the order of `episode_ids`, then of their start."""
+    """The labels of these episodes, in the order of `episode_ids`, then of their start; not what went into another."""
     order = {episode_id: place for place, episode_id in enumerate(episode_ids)}
     table = pl.DataFrame(schema=LABEL_SCHEMA) if mined is None else mined
     matched, unmatched = match_decisions(table, decisions)
     found = [_mined(row, matched.get(row["label_id"], {})) for row in table.to_dicts()]
     found += [label for item, decided in unmatched.items() if (label := _unmined(item, decided))]
-    kept = [label for label in found if label.episode_id in order]
+    gone = {item for item, decided in decisions.items() if "merged_into" in decided}
+    kept = [label for label in found if label.episode_id in order and label.label_id not in gone]
     return sorted(kept, key=lambda label: (order[label.episode_id], label.start, label.stop))
 
 

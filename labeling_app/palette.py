@@ -18,6 +18,10 @@ VERDICTS: dict[str, tuple[str, str]] = {
     "reject": ("rejected", "#C4C4C4"),
     "unsure": ("unsure", "#E8C547"),
 }
+MARKS: dict[str, str] = {"progress": "#009E73", "stagnant": "#CC79A7", "regress": "#D55E00"}
+"""what a person saw"""
+OTHERS = ("#E69F00", "#56B4E9", "#8A8A8A", "#7A5195")
+"""curves of other models"""
 VALUE, SCORE, RISK, TRIGGER, CURSOR, DRAFT = "#1F86C9", "#009E73", "#D55E00", "#7A5195", "#E0483E", "#9C3D75"
 
 

@@ -12,9 +12,11 @@ import streamlit as st
 from labeling_app.labels import Label
 
 
-def terms_table(terms: pl.DataFrame | None, label: Label | None, episode_id: str, t: int) -> None:
-    """Name, value at the cursor, value over the label; one row a term, marks for rules that fired."""
-    here = at_step(terms, episode_id, t)
+def terms_table(
+    terms: pl.DataFrame | None, label: Label | None, episode_id: str, t: int, *, risk: float | None = None
+) -> None:
+    """Name, value at the cursor, value over the label; one row a term, marks for rules that fired, R_t where given."""
+    here = at_step(terms, episode_id, t) | ({} if risk is None else {"risk R": risk})
     over = dict(label.terms) if label else {}
     names = [*here, *[name for name in over if name not in here]]
     if not names:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from labeling_app.bands import POINTS, bands_figure, by_outcome, on_common_axis
 from labeling_app.evidence import evidence_figure
-from labeling_app.figures import curves_figure, pair_figure, runs, signals_figure
+from labeling_app.figures import curves_figure, pair_figure, signals_figure
 from labeling_app.labels import Label
+from labeling_app.rows import runs, thinned
 
 
 def curve(number: int = 1) -> pl.DataFrame:
@@ -121,6 +122,16 @@ def test_a_long_episode_stays_small_to_send() -> None:
     frame = frame.with_columns(value_lo=pl.col("value"), value_hi=pl.col("value"))
     figure = curves_figure(frame, np.zeros(steps, np.uint8), cursor=0)
     assert len(plotly.io.to_json(figure, validate=False)) < 100_000
+
+
+@pytest.mark.parametrize("steps", [1, 2000, 2001, 9_973, 100_000])
+def test_a_thinned_curve_keeps_its_ends_and_every_extreme(steps: int) -> None:
+    values = np.random.default_rng(0).normal(size=steps).cumsum()
+    kept = thinned(values)
+    assert len(kept) <= 2002
+    assert (np.diff(kept) > 0).all()
+    assert {0, steps - 1, int(values.argmin()), int(values.argmax())} <= set(kept.tolist())
+    assert thinned(values[:2000]).tolist() == list(range(min(steps, 2000)))
 
 
 def test_signals_show_only_what_the_episode_has() -> None:

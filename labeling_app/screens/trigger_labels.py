@@ -1,49 +1,32 @@
-"""Trigger labels: was the robot stuck here? Accept, reject, move the ends by mouse or key, add what the rule missed.
+"""Trigger labels: was the robot stuck here? Accept, reject, move the ends by mouse or key, cut, join, add.
 
-Moving an end makes a draft, drawn dotted; Enter saves it, Escape drops it, and a verdict saves it first.
+Moving an end makes a draft, drawn dotted; Enter saves it, Escape drops it, and a verdict saves it first. The what-if
+panel shows what other settings of the rule would label.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from labeling_app import desk, figures, listing
+from labeling_app import desk, figures, listing, what_if
+from labeling_app import label_actions as actions
 from labeling_app.clicks import on_click
 from labeling_app.cursor import cursor_bar, frames, reading
-from labeling_app.data import LABELS
-from labeling_app.drafts import after_box, after_click, current, drop, edge, hold, next_undecided
+from labeling_app.drafts import after_box, after_click, current, drop, edge, pulled
 from labeling_app.freezing import counts, freeze_box
+from labeling_app.label_actions import View
 from labeling_app.labels import Label, labels_of, positives
-from labeling_app.palette import VERDICTS
+from labeling_app.palette import TRIGGER, VERDICTS, faded
+from labeling_app.rows import bars
 from labeling_app.seen import terms_table
-from models.labelling import label_id
+from models.what_if import Found
 
-NEW_LABEL_STEPS = 10
 _ORIGINS = {"mined": "mined", "human": "added by hand", "earlier mining": "mined earlier, no longer found"}
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the page shows at this moment; every decision records it."""
-
-    task: str
-    episode_id: str
-    length: int
-    labels: list[Label]
-    """of all episodes of the task"""
-    label: Label | None
-    """the one being judged"""
-    model_hash: str
-
-    @property
-    def place(self) -> int:
-        """Index of the label being judged; -1 where there is none."""
-        return next((at for at, label in enumerate(self.labels) if label == self.label), -1)
 
 
 def page() -> None:
@@ -72,16 +55,19 @@ def _workbench(task: str, curves: pl.DataFrame) -> None:
     desk.looking_at(view.label.label_id if view.label else view.episode_id)
 
     _choose(view, table)
+    previewed = st.session_state.get("what-if", False)
+    found = what_if.panel(task, labels) if previewed else {}
     left, right = st.columns([13, 7], gap="medium")
     with left:
         t = cursor_bar(view.episode_id, library.episode(view.episode_id))
-        _timeline(view, curve, t)
+        _timeline(view, curve, t, found.get(view.episode_id, []) if previewed else None)
         _judge(view)
         desk.trouble()
     with right:
         frames(library, view.episode_id, t)
         st.markdown(f"At step {t}: {reading(curve, t)}" if len(curve) else "This episode has no curve yet.")
-        terms_table(library.label_terms(task), view.label, view.episode_id, t)
+        risk = curve["risk"][min(t, len(curve) - 1)] if len(curve) else None
+        terms_table(library.label_terms(task), view.label, view.episode_id, t, risk=risk)
     freeze_box("labels", _effect(labels, mined, table))
     desk.publish_link()
 
@@ -105,11 +91,14 @@ def _view(task: str, table: pl.DataFrame, labels: list[Label], curves: pl.DataFr
 def _choose(view: View, table: pl.DataFrame) -> None:
     done = sum(bool(label.verdict) for label in view.labels)
     rows = {row["episode_id"]: row for row in table.to_dicts()}
-    before, after, undecided, middle = st.columns([2, 2, 3, 8], gap="xsmall", vertical_alignment="bottom")
+    before, after, undecided, preview, middle = st.columns([4, 3, 5, 3, 12], gap="xsmall", vertical_alignment="bottom")
     count = len(view.labels)
-    listing.walk(before, after, view.place, count, lambda place: _go(view, place))
+    listing.walk(before, after, view.place, count, lambda place: actions.go(view, place))
     with undecided:
-        desk.key("Next undecided", "l", _go_undecided, view, deciding=False, disabled=done == count)
+        desk.key("Next undecided", "l", actions.go_undecided, view, deciding=False, disabled=done == count)
+    with preview:
+        style = "primary" if st.session_state.get("what-if") else "secondary"
+        desk.key("What if", "i", _open_or_close, deciding=False, type=style, help="preview other settings")
     with middle:
         st.session_state["label-episode"] = view.episode_id
         st.selectbox(
@@ -121,7 +110,11 @@ def _choose(view: View, table: pl.DataFrame) -> None:
         )
 
 
-def _timeline(view: View, curve: pl.DataFrame, t: int) -> None:
+def _open_or_close() -> None:
+    st.session_state["what-if"] = not st.session_state.get("what-if", False)
+
+
+def _timeline(view: View, curve: pl.DataFrame, t: int, previewed: Found | None) -> None:
     if curve.is_empty():
         desk.empty("The curves do not hold this episode. Compute them again:", "regrasp materialize")
         return
@@ -134,6 +127,7 @@ def _timeline(view: View, curve: pl.DataFrame, t: int) -> None:
         labels=[label for label in view.labels if label.episode_id == view.episode_id],
         selected=view.label.label_id if view.label else "",
         draft=current(view.label),
+        strips=[] if previewed is None else [("what if", _preview(previewed))],
     )
     chart = f"labels-{view.episode_id}-{st.session_state.get('boxes', 0)}"
     st.plotly_chart(
@@ -143,45 +137,58 @@ def _timeline(view: View, curve: pl.DataFrame, t: int) -> None:
         selection_mode="box",
         config={"displayModeBar": False},
     )
-    on_click("label-clicks", partial(after_click, [label.label_id for label in view.labels]))
+    drawn = current(view.label)
+    on_click(
+        "label-clicks",
+        partial(after_click, [label.label_id for label in view.labels]),
+        edges=None if drawn is None else (drawn[0] - 0.5, drawn[1] - 0.5),
+        pull=partial(pulled, view.label, view.length),
+    )
+
+
+def _preview(found: Found) -> list[dict[str, Any]]:
+    return [
+        bars("would be labelled", [(start, stop) for start, stop, _ in found], faded(TRIGGER, 0.6), showlegend=False)
+    ]
 
 
 def _judge(view: View) -> None:
     st.markdown(_sentence(view))
     none, drafted = view.label is None, "draft" in st.session_state
-    for column, (verdict, word, shortcut) in zip(
-        st.columns(5, gap="xsmall"),
-        (
-            ("accept", "Accept", "a"),
-            ("reject", "Reject", "x"),
-            ("unsure", "Unsure", "u"),
-            ("", "Add", "n"),
-            ("", "Undo", "z"),
-        ),
-        strict=True,
-    ):
-        with column:
-            style = "primary" if verdict and view.label and view.label.verdict == verdict else "secondary"
-            act = {"n": (_add, view), "z": (_undo,)}.get(shortcut, (_verdict, view, verdict))
-            desk.key(word, shortcut, *act, type=style, disabled=none and shortcut in "axu")
+    given = view.label.verdict if view.label else ""
+    _keys(
+        [
+            ("Accept", "a", (actions.judge, view, "accept"), none, given == "accept"),
+            ("Reject", "x", (actions.judge, view, "reject"), none, given == "reject"),
+            ("Unsure", "u", (actions.judge, view, "unsure"), none, given == "unsure"),
+            ("Add", "n", (actions.add, view), False, False),
+            ("Split", "s", (actions.split, view), not view.cuttable, False),
+            ("Merge", "m", (actions.merge, view), view.neighbour is None, False),
+            ("Undo", "z", (actions.undo,), False, False),
+        ]
+    )
     nothing = none and not drafted
-    for column, (word, shortcut, act, off) in zip(
-        st.columns(6, gap="xsmall"),
-        (
-            ("Start −", "q", (edge, view.label, view.length, "start", -1), nothing),
-            ("Start +", "w", (edge, view.label, view.length, "start", 1), nothing),
-            ("Stop −", "o", (edge, view.label, view.length, "stop", -1), nothing),
-            ("Stop +", "p", (edge, view.label, view.length, "stop", 1), nothing),
-            ("Save", "Enter", (_save, view), False),
-            ("Drop", "Escape", (drop,), False),
-        ),
-        strict=True,
-    ):
-        with column:
-            style = "primary" if shortcut == "Enter" and drafted else "secondary"
-            desk.key(word, shortcut, *act, disabled=off, type=style)
+    _keys(
+        [
+            ("Start −", "q", (edge, view.label, view.length, "start", -1), nothing, False),
+            ("Start +", "w", (edge, view.label, view.length, "start", 1), nothing, False),
+            ("Stop −", "o", (edge, view.label, view.length, "stop", -1), nothing, False),
+            ("Stop +", "p", (edge, view.label, view.length, "stop", 1), nothing, False),
+            ("Save", "Enter", (actions.save, view), False, drafted),
+            ("Drop", "Escape", (drop,), False, False),
+        ]
+    )
     if not desk.who():
         st.caption("Give your name at the left to decide.")
+
+
+def _keys(buttons: Sequence[tuple[str, str, tuple[Any, ...], bool, bool]]) -> None:
+    """One row of buttons: word, shortcut, what it does, whether it is off, whether it is what stands."""
+    for column, (word, shortcut, act, off, stands) in zip(
+        st.columns(len(buttons), gap="xxsmall"), buttons, strict=True
+    ):
+        with column:
+            desk.key(word, shortcut, *act, disabled=off, type="primary" if stands else "secondary")
 
 
 def _sentence(view: View) -> str:
@@ -206,74 +213,3 @@ def _effect(labels: list[Label], mined: pl.DataFrame | None, table: pl.DataFrame
     moved, added = sum(label.edited for label in labels), sum(label.origin == "human" for label in labels)
     after = positives(labels, lengths)
     return effect | {"moved": moved, "added": added, f"steps stuck as mined, {after} with decisions": before}
-
-
-def _shown(view: View, why: str) -> dict[str, Any]:
-    """What was on the screen, for the log."""
-    manifest = desk.library().manifest(LABELS, view.task)
-    label = view.label
-    return {
-        "page": "trigger_labels",
-        "value_model": view.model_hash,
-        "labels": manifest.get("data_version", ""),
-        "miner": desk.library().miner(view.task),
-        "frame": st.session_state.t,
-        "frame_range": [0, view.length],
-        "interval": [label.start, label.stop] if label else None,
-        "terms": dict(label.terms) if label else {},
-        "why": why,
-    }
-
-
-def _go(view: View, place: int) -> None:
-    label = view.labels[place]
-    st.session_state.label = label.label_id
-    desk.select(label.episode_id, label.start)
-    drop()
-
-
-def _go_undecided(view: View) -> None:
-    place = next_undecided(view.labels, view.place)
-    if place is not None:
-        _go(view, place)
-
-
-def _save(view: View) -> bool:
-    draft = st.session_state.get("draft")
-    if draft is None or view.label is None:
-        return True
-    value = {"start": draft[0], "stop": draft[1]}
-    saved = desk.decide("label.edit", view.label.label_id, value, _shown(view, "ends moved"))
-    if saved:
-        drop()
-    return saved
-
-
-def _verdict(view: View, verdict: str) -> None:
-    assert view.label is not None
-    if _save(view) and desk.decide(
-        "label.verdict", view.label.label_id, {"verdict": verdict}, _shown(view, "in the order of the list")
-    ):
-        _go_undecided(view)
-
-
-def _add(view: View) -> None:
-    start, stop = st.session_state.get("draft") or (st.session_state.t, st.session_state.t + NEW_LABEL_STEPS)
-    start, stop = hold(start, stop, view.length)
-    item = label_id(view.episode_id, start, stop)
-    if any(label.label_id == item for label in view.labels):
-        st.session_state.trouble = f"there is a label at steps {start} to {stop - 1} already; change that one"
-        return
-    value = {"episode_id": view.episode_id, "start": start, "stop": stop}
-    if desk.decide("label.create", item, value, _shown(view, "added by hand")):
-        st.session_state.label = item
-        drop()
-
-
-def _undo() -> None:
-    event = desk.undo_mine("label.verdict", "label.edit", "label.create")
-    if event is not None:
-        episode_id, _, interval = event.item.partition(":")
-        st.session_state.label = event.item
-        desk.select(episode_id, int(interval.split("-")[0]))
-        drop()
