@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -54,11 +55,11 @@ def test_a_disk_that_fills_up_leaves_the_workspace_as_it_was(
 def test_a_source_that_changes_while_it_is_read_is_refused(
     monkeypatch: pytest.MonkeyPatch, samples: dict[str, Path], format: str
 ) -> None:
-    opened = open_dataset(samples[format], format, read_mapping(mapping_of(samples[format])), None)
     ticks = count()
-    monkeypatch.setattr(source, "stamp", lambda path: (next(ticks), 0, 0))
-    with pytest.raises(EpisodeFormatError, match="changed while it was read"):
-        opened.read(opened.names[0])
+    with closing(open_dataset(samples[format], format, read_mapping(mapping_of(samples[format])), None)) as opened:
+        monkeypatch.setattr(source, "stamp", lambda path: (next(ticks), 0, 0))
+        with pytest.raises(EpisodeFormatError, match="changed while it was read"):
+            opened.read(opened.names[0])
 
 
 @pytest.mark.parametrize(("format", "files"), [("rlds", "1.0.0/*.tfrecord*"), ("seed_json", "*/frames/*.jpg")])

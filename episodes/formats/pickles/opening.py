@@ -59,7 +59,7 @@ class Opener:
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        self._process = None
+        self._process = self._asked = None
 
     def steps(self, path: Path, *, small: bool = False) -> Generator[Step]:
         """The transitions of the pickle, one at a time; with `small` only their small values.
@@ -104,8 +104,7 @@ class Opener:
 
     def _ended(self, patience_s: float) -> int | None:
         """How the copy ended; None where it goes on, or where nobody is left to tell."""
-        assert self._asked is not None
-        if not select.select([self._asked], [], [], patience_s)[0]:
+        if self._asked is None or not select.select([self._asked], [], [], patience_s)[0]:
             return None
         told = b""
         with suppress(ConnectionError):
