@@ -155,7 +155,8 @@ def label_rates(rates: Mapping[str, float], trained: str = "stagnation") -> Chec
     told = ", ".join(f"{rule} {rate:.1%}" for rule, rate in rates.items())
     sentence = f"share of the steps of unaided successes: {told}"
     if not passed:
-        sentence += f"; {trained} may have {MAX_LABEL_RATE:.0%}, so it says nothing: look at the value curves"
+        remedy = "look at the value curves" if trained == "stagnation" else "set labels.rule to stagnation"
+        sentence += f"; {trained} may have {MAX_LABEL_RATE:.0%}, so it says nothing: {remedy}"
     return CheckResult(name="label_rates", passed=passed, sentence=sentence, figures=dict(rates))
 
 

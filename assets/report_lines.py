@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from assets import inputs
+from assets.labels import marked_steps
 from assets.making import Work
+from assets.settings import resolve
 from episodes.record import Array
 
 if TYPE_CHECKING:
@@ -28,7 +30,15 @@ def report_rows(work: Work, by_split: Mapping[str, Judged], alarms: Mapping[str,
     value = [row for of, pairs in by_split.items() for row in value_rows(pairs, of, pace_s)]
     heads = [row for of, pairs in by_split.items() for row in _intervention_rows(work, pairs, of)]
     trigger = [row for of, pairs in by_split.items() for row in _trigger_rows(work, pairs, alarms, of)]
-    return [*value, *heads, *trigger, *_run_rows(work), *_recovery_rows(work), *_latency_rows(work, by_split)]
+    return [
+        *value,
+        *_label_rows(work),
+        *heads,
+        *trigger,
+        *_run_rows(work),
+        *_recovery_rows(work),
+        *_latency_rows(work, by_split),
+    ]
 
 
 def _intervention_rows(work: Work, pairs: Judged, of: str) -> list[Row]:
@@ -56,6 +66,15 @@ def _trigger_rows(work: Work, pairs: Judged, alarms: Mapping[str, Mapping[str, A
             rows += trigger_rows(alarmed(episodes, alarms[key], people), name, of, truth="labels that people decided")
         rows += timing_rows(alarmed(episodes, alarms[key], mined), name, of)
     return rows
+
+
+def _label_rows(work: Work) -> list[Row]:
+    from models.announcement import announced
+    from models.report_runs import label_rows
+
+    episodes, reaction_s = inputs.episodes(work), resolve("labels", work.snapshot.settings).reaction_s
+    marked = marked_steps(pl.read_parquet(work.upstream("labels/stagnation") / "frames.parquet"))
+    return [row for rule, flags in marked.items() for row in label_rows(announced(flags, episodes, reaction_s), rule)]
 
 
 def _run_rows(work: Work) -> list[Row]:

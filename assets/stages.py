@@ -122,11 +122,11 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="labels/stagnation",
-        code_version="3",
+        code_version="4",
         partition="task",
         about="Where the robot made no progress, mined from the value curves, with the terms that say why.",
         deps=("values/curves",),
-        configs={"stagnation": "models.stagnation:StagnationConfig"},
+        configs={"stagnation": "models.stagnation:StagnationConfig", "labels": "models.label_rules:LabelConfig"},
         checks=("label_rates", "takeover_alignment"),
         kinds=("parquet",),
     ),

@@ -17,8 +17,15 @@ import polars as pl
 
 from episodes.record import Array
 from models.dataset import StepData
+from models.label_rules import published_segments
 from models.mining import mine_seed_rule, mine_three_rules
-from models.stagnation import StagnationConfig, StagnationLabels, StagnationParams, mine_stagnation
+from models.stagnation import (
+    StagnationConfig,
+    StagnationLabels,
+    StagnationParams,
+    StagnationSegment,
+    mine_stagnation,
+)
 
 _LABEL_ID = re.compile(r"([^:]+):(\d+)-(\d+)")
 SAME_INTERVAL = 0.5
@@ -44,9 +51,16 @@ class MinedTask:
 
 
 def mine_task(
-    episodes: Sequence[StepData], values: Mapping[str, Array], config: StagnationConfig | None = None
+    episodes: Sequence[StepData],
+    values: Mapping[str, Array],
+    config: StagnationConfig | None = None,
+    *,
+    rule: str = "stagnation",
 ) -> MinedTask:
-    """Mine every episode of `episodes` that has a curve in `values` (episode_id -> (T,) V)."""
+    """Mine every episode of `episodes` that has a curve in `values` (episode_id -> (T,) V).
+
+    The intervals are those of `rule` (`LabelConfig`); every rule's verdict on each step is in `frames`.
+    """
     known = [e for e in episodes if e.episode_id in values]
     params = task_params(known, values, config or StagnationConfig())
     rows: list[dict[str, Any]] = []
@@ -54,7 +68,8 @@ def mine_task(
     for episode in known:
         curve = values[episode.episode_id]
         mined = mine_stagnation(curve, time_s=episode.time_s, source=episode.source, params=params)
-        rows += _label_rows(episode, mined)
+        segments = mined.segments if rule == "stagnation" else published_segments(episode, curve, rule)
+        rows += _label_rows(episode, segments)
         frames.append(_frame(episode, curve, mined))
     return MinedTask(labels=pl.DataFrame(rows, schema=LABEL_SCHEMA), frames=pl.concat(frames), params=params)
 
@@ -73,7 +88,7 @@ def label_id(episode_id: str, start: int, stop: int) -> str:
     return f"{episode_id}:{start}-{stop}"
 
 
-def _label_rows(episode: StepData, mined: StagnationLabels) -> list[dict[str, Any]]:
+def _label_rows(episode: StepData, segments: Sequence[StagnationSegment]) -> list[dict[str, Any]]:
     return [
         {
             "label_id": label_id(episode.episode_id, s.start, s.stop),
@@ -84,7 +99,7 @@ def _label_rows(episode: StepData, mined: StagnationLabels) -> list[dict[str, An
             "rule": s.rule,
             "terms": json.dumps({"detected": s.detected, **s.terms}, sort_keys=True),
         }
-        for s in mined.segments
+        for s in segments
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from episodes.record import ActionSource, Array
+from models.announcement import Announced
 from models.dataset import StepData
 from models.evaluation import Measured
 from models.memory import RecoveryMemory
@@ -15,6 +16,7 @@ from models.metrics import interventions_per_episode
 from models.recall import SituationEncoder
 from models.report_rows import Row, resampled
 
+LABELS = "Labels against takeovers"
 RUNS, RETRIEVAL, RECOVERIES = "Who drove", "Retrieval", "Recoveries"
 SR_PAPER, IR_PAPER = "88 % with, 81 % HiL-SERL (five tasks)", "14.6 % with, 34.3 % HiL-SERL"
 RUN_WORDS = "the same definition; theirs after online RL on a real UR7e, 20 evaluation episodes a task; ours simulated"
@@ -23,6 +25,20 @@ SAME_PHASE = 0.1
 """|V of the key - V now| within which a key is of the same phase"""
 REACHED_S, REGAINED, HELD = 4.0, 0.1, 3
 """a goal is to be reached, and V regained by so much for so many steps, within these seconds"""
+
+
+def label_rows(found: Announced, rule: str) -> list[Row]:
+    """One label rule against the people who took over."""
+    of = "stretches of policy control"
+    lead = resampled(found.leads_s, lambda s: float(np.median(s)))
+    missed = Measured.share([False] * len(found.leads_s) + [True] * found.missed)
+    vain = 60 * found.in_vain / found.calm_s if found.calm_s else math.nan
+    in_vain = Measured(value=vain, lo=math.nan, hi=math.nan, n=found.in_vain)
+    return [
+        Row(section=LABELS, name=f"{rule}: lead before the person decides, median", of=of, figure=lead, unit="s"),
+        Row(section=LABELS, name=f"{rule}: takeovers without a label before", of=of, figure=missed),
+        Row(section=LABELS, name=f"{rule}: labels in vain (n)", of=of, figure=in_vain, unit="per minute"),
+    ]
 
 
 def run_rows(episodes: Sequence[StepData], of: str) -> list[Row]:
