@@ -245,6 +245,24 @@ def test_the_console_names_what_is_there_already(tmp_path: Path, capsys: pytest.
     assert f"{new} like " in out or "and 2 more" in out
 
 
+def test_equal_refusals_are_one_line_and_all_stand_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(SEED, tmp_path / "lab")
+    for number in range(2, 6):
+        shutil.copytree(SEED / "episode_000000", tmp_path / f"lab/episode_{number:06d}")
+        (tmp_path / f"lab/episode_{number:06d}/frames/wrist_{number:06d}.jpg").unlink()
+    (tmp_path / "lab/episode_000001/episode.json").write_text('{"steps": [')
+    assert main(["import", str(tmp_path / "lab"), "--root", str(tmp_path / "w")]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("refused: ")]
+    assert len(lines) == 2
+    assert lines[1].startswith("refused: the file 'episode_000002/frames/wrist_000002.jpg' is missing (lab, episode ")
+    assert lines[1].endswith("; copy the dataset again, whole (and 3 more like it; --json lists all)")
+    assert main(["import", str(tmp_path / "lab"), "--json", "--root", str(tmp_path / "v")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (len(report["imported"]), report["duplicates"]) == (1, [])
+    assert [refusal["episode"][:14] for refusal in report["refused"]] == [f"episode_{n:06d}" for n in range(1, 6)]
+    assert report["refused"][1]["key"] == "steps.2.wrist_rgb"
+
+
 def test_each_class_of_defect_is_one_warning_with_its_count(tmp_path: Path) -> None:
     black = EncodedFrames.pack([encode_jpeg(np.zeros((16, 24, 3), np.uint8))] * 6, "jpeg", 16, 24)
     stamps = {"duplicate": 3, "backward": 1}

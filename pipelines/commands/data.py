@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +16,11 @@ from episodes.errors import EpisodeFormatError, UsageError
 from pipelines.commands.show import count_bar, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
+    from episodes.formats import ImportReport
     from episodes.store import EpisodeStore
 
+_VARYING = re.compile(r"'[^']*'|\d+(\.\d+)?(e[+-]?\d+)?")
+"""names and numbers, which tell apart refusals that are otherwise the same"""
 MOST_NAMES = 5
 """of episodes in one line"""
 
@@ -41,6 +45,8 @@ class Import:
     """open pickles, in a process that builds plain arrays and nothing else"""
     strict: bool = False
     """stop at the first bad episode instead of putting it aside"""
+    json: bool = False
+    """print what became of every episode as JSON"""
 
     def run(self, root: Path) -> int:
         from episodes.formats import import_dataset
@@ -59,17 +65,35 @@ class Import:
                 strict=self.strict,
                 progress=progress,
             )
-        for warning in report.warnings:
-            print(f"warning: {warning}")
-        for refused in report.quarantined:
-            print(f"refused: {refused}")
-        for sentence in _twice(report.duplicates, report.same_trajectory):
-            print(sentence)
-        counts = [len(part) for part in (report.imported, report.duplicates, report.quarantined)]
-        print("{} imported, {} already there, {} refused".format(*counts))
-        if counts[0]:
-            print("next: regrasp materialize")
-        return 3 if counts[2] and not counts[0] else 0
+        if self.json:
+            print_json(_whole(report))
+        else:
+            print(*_told(report), sep="\n")
+        return 3 if report.quarantined and not report.imported else 0
+
+
+def _whole(report: ImportReport) -> dict[str, Any]:
+    """The report as JSON: every refusal with its parts."""
+    parts = ("what", "file", "episode", "key", "remedy")
+    refused = [{name: getattr(refusal, name) for name in parts} for refusal in report.quarantined]
+    told = {name: getattr(report, name) for name in ("imported", "duplicates", "same_trajectory", "warnings")}
+    return {**told, "refused": refused}
+
+
+def _told(report: ImportReport) -> Iterator[str]:
+    """The report for a person, a line for each class of things."""
+    yield from (f"warning: {warning}" for warning in report.warnings)
+    classes: dict[tuple[str, str], list[EpisodeFormatError]] = {}
+    for refusal in report.quarantined:
+        classes.setdefault((_VARYING.sub("#", refusal.what), refusal.remedy), []).append(refusal)
+    for first, *others in classes.values():
+        more = f" (and {len(others)} more like it; --json lists all)" if others else ""
+        yield f"refused: {first}{more}"
+    yield from _twice(report.duplicates, report.same_trajectory)
+    imported, duplicates, refused = (len(x) for x in (report.imported, report.duplicates, report.quarantined))
+    yield f"{imported} imported, {duplicates} already there, {refused} refused"
+    if imported:
+        yield "next: regrasp materialize"
 
 
 def _twice(duplicates: Sequence[str], same_trajectory: Sequence[tuple[str, str]]) -> Iterator[str]:
