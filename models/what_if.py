@@ -106,13 +106,15 @@ def effect(
     audited: Judged = ((), ()),
     marked: Judged = ((), ()),
 ) -> Effect:
-    """Label every episode that has a curve in `values` (episode_id -> (T,) V) by one rule.
+    """What `mined` finds, counted."""
+    return counted(mined(rule, settings, episodes, values), episodes, audited=audited, marked=marked)
 
-    `settings` hold any of the rule's names in `RULES`. `UsageError` for values the rule cannot have, `DataRefused`
-    where there is no pace to take.
-    """
-    known = [e for e in episodes if e.episode_id in values]
-    found = {e.episode_id: intervals for e, intervals in zip(known, _mined(rule, settings, known, values), strict=True)}
+
+def counted(
+    found: Mapping[str, Found], episodes: Sequence[StepData], *, audited: Judged = ((), ()), marked: Judged = ((), ())
+) -> Effect:
+    """Count the intervals of episodes and hold them against what is known."""
+    known = [e for e in episodes if e.episode_id in found]
     flags = {e.episode_id: _flags(found[e.episode_id], len(e)) for e in known}
     every = [why for intervals in found.values() for _, _, why in intervals]
     announced, takeovers = aligned_takeovers(flags, known)
@@ -130,6 +132,18 @@ def effect(
     )
 
 
+def mined(
+    rule: str, settings: Mapping[str, float], episodes: Sequence[StepData], values: Mapping[str, Array]
+) -> dict[str, Found]:
+    """Label every episode that has a curve in `values` (episode_id -> (T,) V) by one rule.
+
+    `settings` hold any of the rule's names in `RULES`. `UsageError` for values the rule cannot have, `DataRefused`
+    where there is no pace to take.
+    """
+    known = [e for e in episodes if e.episode_id in values]
+    return {e.episode_id: each for e, each in zip(known, _mined(rule, settings, known, values), strict=True)}
+
+
 def _mined(
     rule: str, settings: Mapping[str, float], episodes: Sequence[StepData], values: Mapping[str, Array]
 ) -> list[Found]:
@@ -140,8 +154,8 @@ def _mined(
         marks = _marking(rule, {setting.name: setting.default for setting in RULES[rule]} | dict(settings))
         return [[(*run, rule) for run in true_runs(marks(e, values[e.episode_id]))] for e in episodes]
     params = task_params(episodes, values, StagnationConfig(**settings))
-    mined = [mine_stagnation(values[e.episode_id], time_s=e.time_s, source=e.source, params=params) for e in episodes]
-    return [[(s.start, s.stop, s.rule) for s in labels.segments] for labels in mined]
+    labels = [mine_stagnation(values[e.episode_id], time_s=e.time_s, source=e.source, params=params) for e in episodes]
+    return [[(s.start, s.stop, s.rule) for s in each.segments] for each in labels]
 
 
 def _marking(rule: str, settings: Mapping[str, float]) -> Callable[[StepData, Array], Flags]:
