@@ -15,20 +15,19 @@ import streamlit as st
 
 from episodes.errors import RegraspError
 from labeling_app import desk, known
+from labeling_app.data import LABELS
 from labeling_app.labels import Label
 from models.agreement import Agreement
 from models.calibration import thresholds
 from models.conformal import needed
-from models.what_if import RULES, Effect, Found, counted, mined
+from models.what_if import RULES, WHOLE, Effect, Found, counted, mined
 
 TRAINED = "stagnation"
 _WORDS = {
-    "stagnation": "stagnation (trained on)",
-    "plateau": "plateau (published)",
-    "decline": "decline (published)",
-    "abrupt_drop": "abrupt drop (published)",
-    "seed_rule": "missing progress (published)",
-    "risk": "risk R_t above a threshold",
+    "stagnation": "stagnation (ours)",
+    "three_rules": "decline, plateau, drop (release)",
+    "seed_rule": "missing progress (blog)",
+    "risk": "risk R above a threshold",
 }
 Row = tuple[str, str, str]
 
@@ -52,14 +51,19 @@ def _panel(task: str, labels: Sequence[Label]) -> dict[str, Found]:
         settings = _inputs(rule, now if rule == TRAINED else {})
         alphas = _alphas(task)
     found = _mined(_here(), task, stamp, rule, tuple(settings.items()))
-    old = _mined(_here(), task, stamp, TRAINED, tuple(now.items()))
+    trained = _trained_rule(task)
+    old = _mined(_here(), task, stamp, trained, tuple(now.items()) if trained == TRAINED else ())
     episodes = _known(_here(), task, stamp).episodes
     judged = {"audited": _judged(labels), "marked": known.seen(desk.state().progress)}
     before, after = (counted(each, episodes, **judged) for each in (old, found))
     rows = _label_rows(before, after) + _alarm_rows(task, stamp, alphas)
     with table_at:
         _table(rows)
-        _remedy(rule, {name: value for name, value in settings.items() if value != now.get(name)}, alphas)
+        usual = {
+            each.name: now.get(each.name, each.default) if rule == TRAINED else each.default for each in RULES[rule]
+        }
+        changed = {name: value for name, value in settings.items() if value != usual[name]}
+        _remedy(task, rule, changed, alphas)
     return found
 
 
@@ -69,7 +73,7 @@ def _inputs(rule: str, now: Mapping[str, float]) -> dict[str, float]:
     columns = st.columns(3, gap="xsmall") * 2
     for column, setting in zip(columns, RULES[rule], strict=False):
         default = float(now.get(setting.name, setting.default))
-        whole = setting.name == "window" and rule != TRAINED
+        whole = setting.name in WHOLE and rule != TRAINED
         step = 1.0 if whole else 10.0 ** math.floor(math.log10(abs(default))) / 2
         name = setting.name.replace("_", " ")
         out[setting.name] = column.number_input(
@@ -112,6 +116,7 @@ def _label_rows(before: Effect, after: Effect) -> list[Row]:
         row("steps labelled", lambda e: f"{e.steps:,}".replace(",", " ")),
         row("share of unaided successes' steps", lambda e: f"{e.success_rate:.1%}"),
         row("takeovers announced", lambda e: f"{e.announced} of {e.takeovers}"),
+        row("before the person decides, median", lambda e: f"{e.lead_s:.1f} s" if math.isfinite(e.lead_s) else "–"),
         *_agreement_rows("accepted labels found", "rejected ones still there", before.audited, after.audited),
         *_agreement_rows("seen stuck, found", "seen progress, labelled", before.marked, after.marked),
     ]
@@ -160,22 +165,30 @@ def _table(rows: Sequence[Row]) -> None:
     st.html(f'<table style="{style}"><tr>{head}</tr>{body}</table>')
 
 
-def _remedy(rule: str, changed: Mapping[str, float], alphas: Mapping[str, float]) -> None:
+def _remedy(task: str, rule: str, changed: Mapping[str, float], alphas: Mapping[str, float]) -> None:
     """What makes it so: the settings to write, where anything that is trained on would change."""
-    settings: dict[str, dict[str, float]] = {}
+    settings: dict[str, dict[str, Any]] = {}
+    if rule != _trained_rule(task) and rule != "risk":
+        settings["labels"] = {"rule": rule}
     if rule == TRAINED and changed:
         settings["stagnation"] = dict(changed)
     if alphas:
-        alarms = _alarms(_here(), st.session_state.task, known.stamp(desk.library(), st.session_state.task))
+        alarms = _alarms(_here(), task, known.stamp(desk.library(), task))
         moved = {name: value for name, value in alphas.items() if value != getattr(alarms, name)}
         settings |= {"trigger": moved} if moved else {}
-    if settings:
+    if rule == "risk" or (rule != TRAINED and changed):
+        st.caption("To look at only: a published rule is trained on with its published numbers, the risk not at all.")
+    elif settings:
         st.caption("Nothing is written. To make it so, put this into settings.json and run `regrasp materialize`:")
         st.code(json.dumps(settings, ensure_ascii=False), language="json")
-    elif rule != TRAINED:
-        st.caption("A published rule, to compare with: training reads the stagnation labels alone.")
     else:
         st.caption("These are the settings the labels were mined with. Move one: nothing is written.")
+
+
+def _trained_rule(task: str) -> str:
+    """The rule whose intervals are the labels."""
+    told = desk.library().manifest(LABELS, task).get("metadata", {})
+    return str(told.get("labels of", TRAINED))
 
 
 def _settings_now(task: str) -> dict[str, float]:

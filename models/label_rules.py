@@ -6,7 +6,9 @@ person's correction is never labelled. They are judged by the same checks as our
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from episodes.errors import UsageError
 from episodes.record import ActionSource, Array
 from models.curve import true_runs
 from models.dataset import StepData
-from models.mining import mine_seed_rule, mine_three_rules
+from models.mining import ThreeRuleParams, mine_seed_rule, mine_three_rules
 from models.stagnation import StagnationSegment
 
 RULES = ("stagnation", "three_rules", "seed_rule")
@@ -36,9 +38,14 @@ class LabelConfig:
             raise UsageError(f"a reaction of {self.reaction_s} s is none; use a finite time, 0 or more")
 
 
-def published_segments(episode: StepData, values: Array, rule: str) -> list[StagnationSegment]:
-    """Intervals of a published rule, with the share of their steps that each part of it marks."""
-    parts = _flags(values, rule)
+def published_segments(
+    episode: StepData, values: Array, rule: str, settings: Mapping[str, Any] | None = None
+) -> list[StagnationSegment]:
+    """Intervals of a published rule, with the share of their steps that each part of it marks.
+
+    `settings`: arguments of `mine_seed_rule` or fields of `ThreeRuleParams`, for a preview; labels are made without.
+    """
+    parts = _flags(values, rule, settings or {})
     marked = np.any(list(parts.values()), axis=0)
     segments = []
     for start, stop in episode.runs:
@@ -53,8 +60,8 @@ def published_segments(episode: StepData, values: Array, rule: str) -> list[Stag
     return segments
 
 
-def _flags(values: Array, rule: str) -> dict[str, Array]:
+def _flags(values: Array, rule: str, settings: Mapping[str, Any]) -> dict[str, Array]:
     if rule == "seed_rule":
-        return {"seed_rule": mine_seed_rule(values)}
-    found = mine_three_rules(values)
+        return {"seed_rule": mine_seed_rule(values, **settings)}
+    found = mine_three_rules(values, ThreeRuleParams(**settings))
     return {"decline": found.decline, "plateau": found.plateau, "abrupt_drop": found.abrupt_drop}

@@ -1,28 +1,30 @@
 """What another rule, or other settings of one, would label: counted before anything is written.
 
-Every rule marks steps; a maximal run of them is an interval. `stagnation` is the rule that is trained on, and its
-intervals here are those a materialization with these settings would mine, because both call the same functions. The
-others are the published ones, and `risk`: the steps at which R_t is above a threshold.
+The intervals are those a materialization would mine, because both call the same functions; `risk`, which no stage
+mines, marks the steps of robot control at which R_t is above a threshold.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from episodes.errors import UsageError
-from episodes.record import Array
+from episodes.record import ActionSource, Array
 from models.agreement import Agreement, Interval, agreement, aligned_takeovers, success_rate_of_labels
+from models.announcement import announced
 from models.curve import Flags, true_runs
 from models.dataset import StepData
+from models.label_rules import LabelConfig, published_segments
 from models.labelling import task_params
-from models.mining import ThreeRuleLabels, ThreeRuleParams, mine_seed_rule, mine_three_rules
+from models.mining import ThreeRuleParams
 from models.risk import value_risk
-from models.stagnation import StagnationConfig, mine_stagnation
+from models.stagnation import StagnationConfig, StagnationParams, StagnationSegment, mine_stagnation
 
 Found = list[tuple[int, int, str]]
 """intervals of one episode: start, stop, and what gave each away"""
@@ -50,25 +52,24 @@ _OURS = {
     "patience": ("", "time without a new lead after which flat is stuck, median durations"),
     "resume": ("", "slope at which a stall is over, share of nominal speed"),
 }
-_STEPS = Setting("window", 8, "K", "values looked back at")
-_GAIN = Setting("epsilon", 0.005, "ε", "gain expected of one step")
+_RELEASE = {
+    "window": ("K", "values looked back at"),
+    "flat_step": ("ε", "largest change of a flat step"),
+    "drop": ("τ", "least one-step fall of an abrupt drop"),
+    "slope": ("", "fitted change per step at or below which it declines"),
+    "decline": ("", "least fall over a declining window"),
+}
+_SEED = (Setting("k", 8, "K", "gains looked back at"), Setting("epsilon", 0.005, "ε", "gain expected of one step"))
+_RISK = (Setting("window", 8, "K", "gains looked back at"), *_SEED[1:], Setting("threshold", 0.02, "τ", "of R_t"))
 RULES: Mapping[str, tuple[Setting, ...]] = {
     "stagnation": _of(StagnationConfig(), _OURS),
-    "plateau": (
-        _STEPS,
-        Setting("flat_step", 0.03, "ε", "largest change of a flat step"),
-        Setting("flat_share", 0.6, "τ", "least share of flat steps"),
-    ),
-    "decline": (
-        _STEPS,
-        Setting("slope", -0.01, "ε", "fitted change per step at or below which it declines"),
-        Setting("decline", 0.05, "τ", "least fall over the window"),
-    ),
-    "abrupt_drop": (_STEPS, Setting("drop", 0.12, "τ", "least fall in one step")),
-    "seed_rule": (_STEPS, _GAIN),
-    "risk": (_STEPS, _GAIN, Setting("threshold", 0.02, "τ", "R_t above it is marked")),
+    "three_rules": _of(ThreeRuleParams(), _RELEASE),
+    "seed_rule": _SEED,
+    "risk": _RISK,
 }
-"""the rules and what may be moved of each, trained one first"""
+"""the rules and what may be moved of each, ours first"""
+WHOLE = ("window", "k")
+"""settings of the published rules that count steps"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,8 @@ class Effect:
     intervals: int
     by_rule: Mapping[str, int]
     steps: int
+    lead_s: float
+    """median time from a label to the person who takes over, before their reaction; NaN without one"""
     success_rate: float
     """share of the steps of unaided successes"""
     announced: int
@@ -117,15 +120,17 @@ def counted(
     known = [e for e in episodes if e.episode_id in found]
     flags = {e.episode_id: _flags(found[e.episode_id], len(e)) for e in known}
     every = [why for intervals in found.values() for _, _, why in intervals]
-    announced, takeovers = aligned_takeovers(flags, known)
+    aligned, takeovers = aligned_takeovers(flags, known)
+    leads = announced(flags, known, LabelConfig().reaction_s).leads_s
     return Effect(
         found=found,
         flags=flags,
         intervals=len(every),
         by_rule=dict(sorted(Counter(every).items())),
         steps=sum(int(each.sum()) for each in flags.values()),
+        lead_s=float(np.median(leads)) if leads else math.nan,
         success_rate=success_rate_of_labels(flags, known),
-        announced=announced,
+        announced=aligned,
         takeovers=takeovers,
         audited=agreement(flags, stuck=audited[0], free=audited[1]),
         marked=agreement(flags, stuck=marked[0], free=marked[1]),
@@ -150,31 +155,30 @@ def _mined(
     strange = set(settings) - {setting.name for setting in RULES.get(rule, ())}
     if rule not in RULES or strange:
         raise UsageError(f"there is no rule {rule!r} with {sorted(strange)}; the rules are {', '.join(RULES)}")
-    if rule != "stagnation":
-        marks = _marking(rule, {setting.name: setting.default for setting in RULES[rule]} | dict(settings))
-        return [[(*run, rule) for run in true_runs(marks(e, values[e.episode_id]))] for e in episodes]
-    params = task_params(episodes, values, StagnationConfig(**settings))
-    labels = [mine_stagnation(values[e.episode_id], time_s=e.time_s, source=e.source, params=params) for e in episodes]
-    return [[(s.start, s.stop, s.rule) for s in each.segments] for each in labels]
+    if rule == "stagnation":
+        params = task_params(episodes, values, StagnationConfig(**settings))
+        segments = [_ours(episode, values[episode.episode_id], params) for episode in episodes]
+    else:
+        given = {name: round(value) if name in WHOLE else value for name, value in settings.items()}
+        segments = [_published(episode, values[episode.episode_id], rule, given) for episode in episodes]
+    return [[(s.start, s.stop, s.rule) for s in each] for each in segments]
 
 
-def _marking(rule: str, settings: Mapping[str, float]) -> Callable[[StepData, Array], Flags]:
-    """(episode, curve) -> (T,) bool of a published rule."""
-    window = round(settings["window"])
-    if rule == "seed_rule":
-        return lambda _, curve: mine_seed_rule(curve, window, settings["epsilon"])
-    if rule == "risk":
-        return lambda episode, curve: _risk(episode, curve, window, settings["epsilon"]) > settings["threshold"]
-    own: dict[str, Any] = {**settings, "window": window}
-    params = ThreeRuleParams(**own)
-    assert rule in {each.name for each in fields(ThreeRuleLabels)}
-    return lambda _, curve: np.asarray(getattr(mine_three_rules(curve, params), rule))
+def _ours(episode: StepData, curve: Array, params: StagnationParams) -> Sequence[StagnationSegment]:
+    return mine_stagnation(curve, time_s=episode.time_s, source=episode.source, params=params).segments
 
 
-def _risk(episode: StepData, curve: Array, window: int, epsilon: float) -> Array:
-    """(T,) R_t, begun anew at every change of control."""
-    runs = [value_risk(curve[start:stop], window=window, epsilon=epsilon) for start, stop in episode.runs]
-    return np.concatenate(runs)
+def _published(episode: StepData, curve: Array, rule: str, given: Mapping[str, Any]) -> Sequence[StagnationSegment]:
+    if rule != "risk":
+        return published_segments(episode, curve, rule, given)
+    found = {setting.name: setting.default for setting in RULES["risk"]} | dict(given)
+    segments = []
+    for start, stop in episode.runs:
+        if episode.source[start] not in (ActionSource.HUMAN, ActionSource.HOLD):
+            risk = value_risk(curve[start:stop], window=int(found["window"]), epsilon=found["epsilon"])
+            runs = [(start + first, start + after) for first, after in true_runs(risk > found["threshold"])]
+            segments += [StagnationSegment(*run, "risk", run[0], {}) for run in runs]
+    return segments
 
 
 def _flags(intervals: Found, length: int) -> Flags:

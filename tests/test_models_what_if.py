@@ -23,23 +23,24 @@ from pipelines.materialize import materialize
 VALUES = {name: curves.value for name, curves in fitted().curves.items()}
 
 
-def test_the_trained_rule_finds_what_mining_finds() -> None:
-    moved = {"slow": 0.5, "patience": 0.15}
-    mined = mine_task(episodes(), VALUES, StagnationConfig(**moved)).labels
-    shown = effect("stagnation", moved, episodes(), VALUES)
-    assert shown.intervals == len(mined) != effect("stagnation", {}, episodes(), VALUES).intervals
+@pytest.mark.parametrize(
+    ("rule", "moved"), [("stagnation", {"slow": 0.5, "patience": 0.15}), ("three_rules", {}), ("seed_rule", {})]
+)
+def test_a_rule_finds_what_mining_with_it_finds(rule: str, moved: dict[str, float]) -> None:
+    mined = mine_task(episodes(), VALUES, StagnationConfig(**moved), rule=rule).labels
+    shown = effect(rule, moved, episodes(), VALUES)
+    assert shown.intervals == len(mined) > 0
     assert shown.by_rule == dict(mined["rule"].value_counts().iter_rows())
     found = {(name, start, stop) for name, each in shown.found.items() for start, stop, _ in each}
     assert found == set(mined.select("episode_id", "start", "stop").iter_rows())
 
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in ("stagnation", "risk")])
-def test_a_published_rule_marks_what_the_frames_hold(rule: str) -> None:
-    frames = mine_task(episodes(), VALUES).frames
-    shown = effect(rule, {}, episodes(), VALUES)
-    assert shown.steps == frames[rule].sum()
-    clean = [e.episode_id for e in episodes() if e.success and e.unaided]
-    assert shown.success_rate == pytest.approx(frames.filter(pl.col("episode_id").is_in(clean))[rule].mean())
+@pytest.mark.parametrize("rule", RULES)
+def test_every_setting_of_a_rule_can_be_moved(rule: str) -> None:
+    plain = effect(rule, {}, episodes(), VALUES).found
+    assert effect(rule, {each.name: each.default for each in RULES[rule]}, episodes(), VALUES).found == plain
+    changed = [effect(rule, {each.name: each.default * 1.8}, episodes(), VALUES).found for each in RULES[rule][:2]]
+    assert any(found != plain for found in changed)
 
 
 def test_a_higher_risk_threshold_marks_fewer_steps() -> None:
