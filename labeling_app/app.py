@@ -1,6 +1,6 @@
-"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Six pages and the login box.
+"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Seven pages and the login box.
 
-A seventh page is there where the benchmark has been run.
+An eighth page is there where the benchmark has been run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ import streamlit as st
 
 from labeling_app import desk
 from labeling_app.benchmark import schedules
-from labeling_app.screens import benchmark, episodes, overview, quality, retrieval_pairs, trigger_labels, value_curves
+from labeling_app.screens import (
+    benchmark,
+    episodes,
+    live,
+    overview,
+    quality,
+    retrieval_pairs,
+    trigger_labels,
+    value_curves,
+)
 
 PAGES = (
     (overview.page, "Overview", "overview", ":material/dashboard:"),
@@ -21,6 +30,7 @@ PAGES = (
     (value_curves.page, "Value curves", "value_curves", ":material/show_chart:"),
     (trigger_labels.page, "Trigger labels", "trigger_labels", ":material/flag:"),
     (retrieval_pairs.page, "Retrieval pairs", "retrieval_pairs", ":material/compare:"),
+    (live.page, "Live", "live", ":material/sensors:"),
 )
 
 BENCHMARK = (benchmark.page, "Benchmark", "benchmark", ":material/leaderboard:")

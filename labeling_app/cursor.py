@@ -53,14 +53,18 @@ def frames(library: Library, episode_id: str, t: int, *, title: str = "") -> Non
     if not cameras:
         st.caption("This episode has no images.")
         return
-    pictures = "".join(_picture(library.frame(episode_id, camera, t), f"{title}{camera}") for camera in cameras)
-    st.html(f'<div style="display:flex;gap:8px">{pictures}</div>')
+    pictures({f"{title}{camera}": library.frame(episode_id, camera, t) for camera in cameras})
+
+
+def pictures(frames: Mapping[str, bytes]) -> None:
+    """Frames under their captions, side by side."""
+    shown = "".join(_picture(data, caption) for caption, data in frames.items())
+    st.html(f'<div style="display:flex;gap:8px">{shown}</div>')
 
 
 def filmstrip(library: Library, episode_id: str, camera: str, steps: Sequence[int]) -> None:
     """Frames of one camera at several steps, side by side."""
-    pictures = "".join(_picture(library.frame(episode_id, camera, t), f"{camera} {t}") for t in steps)
-    st.html(f'<div style="display:flex;gap:4px">{pictures}</div>')
+    pictures({f"{camera} {t}": library.frame(episode_id, camera, t) for t in steps})
 
 
 def _picture(data: bytes, caption: str) -> str:

@@ -65,7 +65,7 @@ class LiveWriter:
         self._events.append({"t": t, "kind": kind, **detail})
 
     def end(self, summary: EpisodeSummary) -> None:
-        """Show how the episode ended."""
+        """Show how the episode ended; the last frames stay."""
         self._next_s = float("-inf")
         shown = ("episode_id", "steps", "end_reason", "success", "fault")
         self._publish({"state": "ended", **{name: getattr(summary, name) for name in shown}}, {})
@@ -73,6 +73,7 @@ class LiveWriter:
     def _begin(self) -> None:
         self._trace: dict[str, list[Any]] = {"source": [], "value": [], "alarm": [], "force": []}
         self._events: list[dict[str, Any]] = []
+        self._cameras: list[str] = []
 
     def _remember(self, step: Step, decision: Decision | None) -> None:
         alarm = decision.score / decision.threshold if decision is not None and decision.threshold else None
@@ -82,6 +83,7 @@ class LiveWriter:
             "alarm": alarm,
             "force": float(np.linalg.norm(step.observation.wrench[:3])),
         }
+        self._cameras = list(step.observation.images)
         for name, number in told.items():
             self._trace[name].append(number if number is None else round(number, 4))
 
@@ -91,7 +93,7 @@ class LiveWriter:
             for camera, image in images.items():
                 self._replace(f"{check_slug('camera', camera)}.jpg", encode_jpeg(image))
             content = {"session": self._session, "written_at_s": time.time(), **status}
-            content |= {"trace": self._trace, "events": self._events}
+            content |= {"cameras": self._cameras, "trace": self._trace, "events": self._events}
             self._replace("status.json", json.dumps(plain(content)).encode())
         except OSError as error:
             if not self._warned:
@@ -108,7 +110,6 @@ def _seen(step: Step, decision: Decision | None) -> dict[str, Any]:
     seen: dict[str, Any] = {
         "time_s": step.observation.time_s,
         "source": step.source.name.lower(),
-        "cameras": list(step.observation.images),
         "executed_action": step.executed_action,
         "wrench": step.observation.wrench,
         "ee_pose": step.observation.ee_pose,

@@ -314,12 +314,13 @@ class _Run:
             terminal=False,
             complete=False,
         )
+        fault = "the program was stopped" if stopped_by_person else f"{type(error).__name__}: {error}"
         try:
             if self.recording and not stopped_by_person:
-                self._event("fault", reason=f"{type(error).__name__}: {error}")
+                self._event("fault", reason=fault)
             kept = self._keep(end)
             if self.live is not None:
-                self.live.end(self._summary(kept, end, f"{type(error).__name__}: {error}"))
+                self.live.end(self._summary(kept, end, fault))
         except Exception as second:
             error.add_note(f"the recording was not finished ({second}); the next start recovers it from its journal")
 
