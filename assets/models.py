@@ -58,26 +58,42 @@ def intervention(work: Work) -> Made:
         episodes, labels, value, fitted, work.config("trigger"), curves=curves, intervention_hash=model_hash
     )
     trigger.save(work.out)
-    alarmed = held_out_alarms(trigger, episodes, value, fitted, curves)
+    alarms = held_out_alarms(trigger, episodes, value, fitted, curves)
     told = {"model": model_hash, "threshold": trigger.threshold, "early threshold": trigger.early_threshold}
     calibration = {
+        "form": trigger.config.form,
         "calibrated on": trigger.calibration_episodes,
         "alarm rate on those it was calibrated on": trigger.alarm_rate,
     }
     read = {"label freeze": inputs.freeze_name(work, "labels/audited") or "none", "audited intervals": len(audited)}
     return Made(
         metadata=told | calibration | read,
-        checks=(_calibrated(trigger, alarmed),),
+        checks=(_calibrated(trigger, alarms),),
     )
 
 
-def _calibrated(trigger: Trigger, alarmed: list[bool]) -> CheckResult:
-    """Held-out successes of the policy alone alarm about as often as promised: the interval reaches down to alpha."""
-    alpha = trigger.config.alpha
-    low, _ = wilson_interval(sum(alarmed), len(alarmed))
-    promise = statement(alpha, trigger.calibration_episodes)
-    told = f"{sum(alarmed)} of {len(alarmed)} held-out successes alarm (at least {low:.2f} of all); {promise}"
-    return CheckResult(name="calibrated", passed=low <= alpha, sentence=told, figures={"alarmed": sum(alarmed)})
+def _calibrated(trigger: Trigger, alarms: dict[str, list[bool]]) -> CheckResult:
+    """Held-out successes alarm about as often as promised: the interval reaches down to alpha.
+
+    Those of a policy version that it was not calibrated on may alarm twice as often before it must be.
+    """
+    config, promise = trigger.config, "nothing is promised: tau is fixed"
+    if config.form != "tvr":
+        promise = statement(config.alpha, trigger.calibration_episodes)
+    told, wanting = [], []
+    for policy, alarmed in sorted(alarms.items()):
+        own = policy in trigger.policy_ids
+        low, _ = wilson_interval(sum(alarmed), len(alarmed))
+        whose = "held-out" if own else f"{policy}'s"
+        told.append(f"{sum(alarmed)} of {len(alarmed)} {whose} successes alarm (at least {low:.2f} of all)")
+        if low > (config.alpha if own else 2 * config.alpha):
+            remedy = "train the value again" if own else f"set trigger.policy to {policy}"
+            wanting.append(f"{whose} successes alarm more often than promised: {remedy}")
+    sentence = "; ".join([*wanting, *(told or ["0 held-out successes"]), promise])
+    figures = {f"alarmed, {policy}": sum(alarmed) for policy, alarmed in alarms.items()}
+    return CheckResult(
+        name="calibrated", passed=not wanting or config.form == "tvr", sentence=sentence, figures=figures
+    )
 
 
 @stage("models/recovery")

@@ -142,7 +142,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="models/intervention",
-        code_version="3",
+        code_version="4",
         partition="task",
         about="Future, twin value, risk and trigger heads, and the trigger's calibrated threshold.",
         deps=("labels/audited", "values/model", "episodes/split"),

@@ -58,6 +58,7 @@ class MonitorStream:
             raise DataRefused(f"the robot gives no proprio value {missing[0]!r}, which the monitor reads")
         self._model, self._intervention, self._trigger = model, intervention, trigger
         self._columns = [names.index(name) for name in model.proprio_names]
+        self._gate = trigger.gate(model.fps)
         drift = trigger.config.drift / trigger.median_steps
         self._nets = [
             _NetStream(HistoryStream(model.fps, model.median_duration_s), CusumStream(drift=drift)) for _ in model.nets
@@ -65,6 +66,7 @@ class MonitorStream:
 
     def reset(self) -> None:
         """Forget the past: a new episode, or another actor."""
+        self._gate.reset()
         for net in self._nets:
             net.reset()
 
@@ -77,22 +79,26 @@ class MonitorStream:
         own = torch.as_tensor(np.asarray(proprio, np.float32)[self._columns][None])
         frames = None if images is None else torch.as_tensor(images[None])
         act = torch.as_tensor(np.asarray(action, np.float32)[None])
-        values, cusums, probabilities = [], [], []
+        values, cusums, probabilities, risks = [], [], [], []
         for k, stream in enumerate(self._nets):
             z = self._model.nets[k].latent(frames, own)
             stream.raw.append(float(self._model.nets[k].progress(z).mean(dim=1).double()))
             value = float(np.median(stream.raw))
             past = torch.as_tensor(stream.history.update(value, position_m, force_n)[None])
-            logit = float(self._intervention.nets[k](z, act, past)["trigger"].double())
+            out = self._intervention.nets[k](z, act, past)
+            logit = float(out["trigger"].double())
+            risks.append(float(out["risk"].double()))
             stream.probabilities.append(1 / (1 + np.exp(-logit)))
             values.append(value)
             cusums.append(stream.cusum.update(value))
             probabilities.append(sum(stream.probabilities) / SMOOTH)
         probability = float(np.mean(probabilities))
+        if self._trigger.config.form == "tvr":
+            probability = float(1 / (1 + np.exp(-np.mean(risks))))
         score = self._trigger.score(float(np.mean(cusums)), probability)
         return MonitorStep(
             value=float(np.mean(values)),
             score=score,
-            trigger=score > self._trigger.early_threshold,
+            trigger=self._gate.update(score),
             trigger_probability=probability,
         )

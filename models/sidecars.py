@@ -9,6 +9,7 @@ from models.dataset import StepData
 from models.intervention import InterventionCurves
 from models.risk import value_risk
 from models.trigger import Trigger
+from models.trigger_forms import gated
 from models.value import ValueCurves
 from models.value_objectives import progress_labels
 
@@ -47,7 +48,7 @@ def trigger_frame(episode: StepData, values: ValueCurves, curves: InterventionCu
             "trigger": score > trigger.threshold,
             "threshold": np.full(len(episode), trigger.threshold),
             "score": score,
-            "early_trigger": score > trigger.early_threshold,
+            "early_trigger": gated(np.asarray(score), episode.runs, trigger.gate(episode.fps)),
             "cusum": cusum,
             "probability": probability,
         }

@@ -13,20 +13,20 @@ same curves, so its rate holds for what the labels leave out, no more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from episodes.errors import DataRefused
+from episodes.errors import DataRefused, UsageError
 from episodes.record import ActionSource, Array
-from models.calibration import Calibration, calibration_successes, thresholds
-from models.conformal import needed
+from models.calibration import Calibration, calibration_successes
 from models.cusum import cusum
 from models.dataset import StepData
 from models.intervention import InterventionCurves, InterventionModel
 from models.sealed import as_written, read_sealed, write_sealed
+from models.trigger_forms import FORMS, AlarmGate, budget_threshold, episodes_needed, form_thresholds, score_of
 from models.value import ValueCurves, ValueModel
 
 FILE = "trigger.json"
@@ -49,6 +49,26 @@ class TriggerConfig:
     trigger stayed silent, and each calibration would be stricter than the one before"""
     recent: int = 40
     """how many of these, the last ones given"""
+    form: str = "sum"
+    """what makes the score: sum, cusum, head, either or tvr (`models.trigger_forms`)"""
+    tau: float = 0.5
+    """of the form tvr: sigmoid of the predicted risk above which it fires"""
+    policy: str = ""
+    """policy version on whose successes to calibrate; empty: on those of all"""
+    budget_per_min: float = 0.0
+    """triggers a minute that a success may see, instead of `early_alpha`; 0: no budget"""
+    stay: float = 1.0
+    """share of the early threshold above which an early alarm that is on stays on"""
+    cooldown_s: float = 0.0
+    """time after an early alarm before the next"""
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise UsageError(f"there is no trigger form {self.form!r}; use one of {', '.join(FORMS)}")
+        if self.form == "tvr" and not 0 < self.tau < 1:
+            raise UsageError(f"tau is {self.tau}; use a probability between 0 and 1, such as 0.5")
+        if not (self.budget_per_min >= 0 and 0 < self.stay <= 1 and self.cooldown_s >= 0):
+            raise UsageError("a trigger needs a budget and a cool-down of 0 or more, and stay above 0, 1 at most")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +94,17 @@ class Trigger:
 
     def score(self, cusum_mean: Score, probability_mean: Score) -> Score:
         """Score of two curves (T,), or of one step's two numbers; each the mean over the nets."""
-        return cusum_mean / self.cusum_threshold + probability_mean / self.probability_threshold
+        shares = cusum_mean / self.cusum_threshold, probability_mean / self.probability_threshold
+        return score_of(self.config.form, *shares)  # type: ignore[return-value]
+
+    def gate(self, fps: float) -> AlarmGate:
+        """The early alarm, step by step."""
+        return AlarmGate(self.early_threshold, self.config.stay, round(self.config.cooldown_s * fps))
 
     def parts(self, episode: StepData, values: ValueCurves, curves: InterventionCurves) -> tuple[Array, Array]:
         """The two curves (T,) of which the score is made: CUSUM of V, and learned probability."""
         drift = self.config.drift / self.median_steps
-        return mean_cusum(episode, values, drift), curves.net_probabilities.mean(axis=0)
+        return mean_cusum(episode, values, drift), learned(curves, self.config.form)
 
     def scores(self, episode: StepData, values: ValueCurves, curves: InterventionCurves) -> Array:
         """(T,) score of an episode."""
@@ -104,6 +129,11 @@ def mean_cusum(episode: StepData, values: ValueCurves, drift: float) -> Array:
     return np.asarray(np.mean([np.concatenate(part) for part in parts], axis=0))
 
 
+def learned(curves: InterventionCurves, form: str) -> Array:
+    """(T,) probability of the trigger head; of the form tvr, sigmoid of the predicted risk."""
+    return 1 / (1 + np.exp(-curves.risk)) if form == "tvr" else np.asarray(curves.net_probabilities.mean(axis=0))
+
+
 def fit_trigger(
     episodes: Sequence[StepData],
     labels: Mapping[str, Array],
@@ -120,10 +150,13 @@ def fit_trigger(
     Raises `DataRefused` where there are fewer than the statement needs, and says how many are missing.
     """
     clean = calibration_successes(episodes, model.fold_of, learning=config.learning, recent=config.recent)
-    missing = needed(config.alpha) - len(clean)
+    clean = [e for e in clean if not config.policy or e.policy_id == config.policy]
+    enough = episodes_needed(config.form, config.alpha)
+    missing = enough - len(clean)
     if missing > 0:
+        whose = f"of {config.policy} " if config.policy else ""
         raise DataRefused(
-            f"the trigger of {episodes[0].task} needs {needed(config.alpha)} unaided policy successes for alpha "
+            f"the trigger of {episodes[0].task} needs {enough} unaided policy successes {whose}for alpha "
             f"{config.alpha:g}, {missing} are missing; collect more rollouts or give outcomes on the page Episodes"
         )
     median_steps = model.median_duration_s * model.fps
@@ -134,13 +167,13 @@ def fit_trigger(
         runs.append(
             Calibration(
                 cusum=mean_cusum(episode, values, drift),
-                probability=intervention.curves(model, episode, values).net_probabilities.mean(axis=0),
+                probability=learned(intervention.curves(model, episode, values), config.form),
                 own=episode.source != ActionSource.RECOVERY,
                 label=labels[episode.episode_id],
             )
         )
-    fitted = thresholds(runs, alpha=config.alpha, early_alpha=config.early_alpha)
-    return Trigger(
+    fitted = form_thresholds(config.form, runs, alpha=config.alpha, early_alpha=config.early_alpha, tau=config.tau)
+    trigger = Trigger(
         config=config,
         median_steps=median_steps,
         cusum_threshold=fitted.cusum,
@@ -153,6 +186,12 @@ def fit_trigger(
         value_hash=intervention.value_hash,
         intervention_hash=intervention_hash,
     )
+    if not config.budget_per_min:
+        return trigger
+    scores = [np.asarray(trigger.score(run.cusum, run.probability))[run.own] for run in runs]
+    gate = trigger.gate(model.fps)
+    early = budget_threshold(scores, model.fps, config.budget_per_min, stay=gate.stay, cooldown=gate.cooldown)
+    return replace(trigger, early_threshold=early)
 
 
 def held_out_alarms(
@@ -161,9 +200,17 @@ def held_out_alarms(
     model: ValueModel,
     intervention: InterventionModel,
     curves: Mapping[str, ValueCurves],
-) -> list[bool]:
-    """Whether each of the policy's unaided successes that nothing was trained on sees an alarm."""
-    held_out = [e for e in episodes if e.success and e.policy_alone and e.group_id not in model.fold_of]
-    values = [curves[e.episode_id] for e in held_out]
-    scored = [trigger.scores(e, v, intervention.curves(model, e, v)) for e, v in zip(held_out, values, strict=True)]
-    return [bool((score > trigger.threshold).any()) for score in scored]
+) -> dict[str, list[bool]]:
+    """Whether each of a policy's unaided successes that the trigger was not calibrated on sees an alarm, by policy.
+
+    Those of the policies it was calibrated on are held out of everything; of another version all are, since its alarms
+    say whether it needs a calibration of its own.
+    """
+    alarms: dict[str, list[bool]] = {}
+    for episode in episodes:
+        own = episode.policy_id in trigger.policy_ids
+        if episode.success and episode.policy_alone and not (own and episode.group_id in model.fold_of):
+            values = curves[episode.episode_id]
+            score = trigger.scores(episode, values, intervention.curves(model, episode, values))
+            alarms.setdefault(episode.policy_id, []).append(bool((score > trigger.threshold).any()))
+    return alarms

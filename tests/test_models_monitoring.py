@@ -14,6 +14,7 @@ from episodes.errors import DataRefused
 from episodes.record import Array
 from models.dataset import StepData
 from models.monitoring import MonitorStep, MonitorStream
+from models.trigger_forms import gated
 from models.value_training import fit_value
 
 
@@ -48,6 +49,19 @@ def test_the_stream_is_the_batch(seed: int, actors: list[int]) -> None:
     np.testing.assert_array_equal(
         np.array([s.trigger for s in steps])[clear], (scores > f.trigger.early_threshold)[clear]
     )
+
+
+@pytest.mark.parametrize("form", ["cusum", "head", "either", "tvr"])
+def test_every_form_is_the_batch_with_its_gate(form: str) -> None:
+    f, episode = fitted(), step_data(123, success=False)
+    values = f.value.curves(episode)
+    curves = f.intervention.curves(f.value, episode, values)
+    trigger = replace(f.trigger, config=replace(f.trigger.config, form=form, stay=0.8, cooldown_s=0.4))
+    scores = np.asarray(trigger.scores(episode, values, curves))
+    trigger = replace(trigger, early_threshold=float(np.median(scores)) + 1e-3)
+    steps = streamed(MonitorStream(f.value, f.intervention, trigger, NAMES), episode)
+    np.testing.assert_allclose([s.score for s in steps], scores, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal([s.trigger for s in steps], gated(scores, episode.runs, trigger.gate(10.0)))
 
 
 def test_it_is_the_batch_with_pictures_too() -> None:

@@ -104,8 +104,10 @@ def test_held_out_successes_of_the_policy_alone_are_asked() -> None:
     own = [e for e in episodes() if e.success and e.policy_alone and e.split == "test"]
     loudest = max(s.max() for s in scores(quiet, own))
     asked = replace(quiet, threshold=float(loudest) - 1e-9)
-    assert held_out_alarms(quiet, episodes(), f.value, f.intervention, f.curves) == [False] * len(own)
-    assert sum(held_out_alarms(asked, episodes(), f.value, f.intervention, f.curves)) == 1
+    assert held_out_alarms(quiet, episodes(), f.value, f.intervention, f.curves) == {"bc-1": [False] * len(own)}
+    assert sum(held_out_alarms(asked, episodes(), f.value, f.intervention, f.curves)["bc-1"]) == 1
+    unseen = held_out_alarms(replace(quiet, policy_ids=("bc-0",)), episodes(), f.value, f.intervention, f.curves)
+    assert len(unseen["bc-1"]) == len(OWN) + len(own), "what it was not calibrated on says whether it must be"
 
 
 def test_for_a_learning_policy_what_a_recovery_helped_counts_too_at_the_policys_own_steps() -> None:
