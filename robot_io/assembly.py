@@ -47,6 +47,7 @@ def assemble(text: JournalText) -> Episode:
         raw_action=_rows(steps, "raw_action"),
         policy_id=_policy_ids(steps),
         images=_images(steps),
+        robot_stream=_stream(steps),
         cameras={name: CameraInfo(height_px=h, width_px=w) for name, (h, w) in steps[0].detail["frames"].items()},
         events=_events(text, len(steps)),
         **_end(text.records, start),
@@ -88,6 +89,15 @@ def _images(steps: Sequence[Record]) -> dict[str, EncodedFrames]:
     return {
         name: EncodedFrames.pack([step.arrays[f"image/{name}"].tobytes() for step in steps], "jpeg", h, w)
         for name, (h, w) in steps[0].detail["frames"].items()
+    }
+
+
+def _stream(steps: Sequence[Record]) -> dict[str, Array]:
+    """What the robot said at its own rate, one step's rows after the other's."""
+    names = [name for name in steps[0].arrays if name.startswith("robot/")]
+    return {
+        name.removeprefix("robot/"): np.concatenate([step.arrays[name] for step in steps if name in step.arrays])
+        for name in names
     }
 
 

@@ -46,6 +46,8 @@ class Observation:
     """camera -> (H, W, 3) uint8 RGB"""
     outcome: Outcome = Outcome.UNKNOWN
     """what the cell's own success predicate says; unknown while the episode goes on"""
+    stream: Mapping[str, Array] = field(default_factory=dict)
+    """the robot at its own rate since the observation before: `t` (N,) seconds since the start, the rest (N, ...)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,8 +121,9 @@ class SessionRecorder:
         self._check(seen.time_s, {**arrays, **{f"camera {name}": image for name, image in seen.images.items()}})
         sizes = {name: image.shape[:2] for name, image in seen.images.items()}
         frames = {f"image/{name}": np.frombuffer(encode_jpeg(image), np.uint8) for name, image in seen.images.items()}
+        native = {f"robot/{name}": np.asarray(rows) for name, rows in seen.stream.items()}
         detail = {"time_s": seen.time_s, "source": int(step.source), "policy_id": step.policy_id, "frames": sizes}
-        self._running().append("step", plain(detail), arrays | frames)
+        self._running().append("step", plain(detail), arrays | frames | native)
         self._time_s = seen.time_s
 
     def event(self, t: int, kind: str, **detail: Any) -> None:

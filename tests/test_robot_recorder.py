@@ -90,6 +90,20 @@ def test_an_episode_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
     assert not journal_of(tmp_path).exists()
 
 
+def test_the_robots_own_rate_is_in_the_same_file(tmp_path: Path) -> None:
+    with SessionRecorder(tmp_path, "s1") as recorder:
+        recorder.start(fake_spec(), {})
+        for t, rows in enumerate((2, 0, 3)):
+            stream = {"t": t / 10 + np.arange(rows) / 125, "q": np.full((rows, 6), t, np.float32)}
+            recorder.step(replace(step(t), observation=replace(fake_observation(t), stream=stream)))
+        episode_id = recorder.finish(END)
+    episode = EpisodeStore(tmp_path).read(episode_id)
+    assert [defect for defect in validate(episode) if defect.severity == "error"] == []
+    assert np.allclose(episode.robot_stream["t"], [0.0, 0.008, 0.2, 0.208, 0.216])
+    assert episode.robot_stream["q"][:, 0].tolist() == [0, 0, 2, 2, 2]
+    assert len(episode) == 3
+
+
 def test_a_crash_after_any_record_becomes_an_incomplete_episode(tmp_path: Path) -> None:
     with SessionRecorder(tmp_path, "s1") as recorder:
         record(recorder)

@@ -18,7 +18,7 @@ from robot_io.sim import SimRobot, make_robot
 from robot_io.sim.arm import FPS_HZ
 from robot_io.ur import frames, kinematics
 from robot_io.ur.cell import Sensed
-from robot_io.ur.messages import ArmState, Phase
+from robot_io.ur.messages import ArmState, Phase, to_row
 from robot_io.ur.ready import must_be_ready
 from robot_io.ur.reference import Reference
 from robot_io.ur.robot import UrRobot, at_flange, tool_quaternion
@@ -39,6 +39,7 @@ class FakeArm:
     age_s: float = 0.0
     gone: str = ""
     targets: list[np.ndarray] = field(default_factory=list)
+    cycles: int = 0
 
     def follow(self, target: np.ndarray, over_s: float = 0.0) -> None:
         self.targets.append(target)
@@ -48,6 +49,10 @@ class FakeArm:
         self.log.append("hold")
         if self.gone:
             raise SafetyStop(self.gone)
+
+    def states_since(self, count: int) -> tuple[int, np.ndarray]:
+        self.cycles += 3
+        return self.cycles, np.tile(to_row(self.state()), (self.cycles - count, 1))
 
     def state(self) -> ArmState:
         if self.gone:
@@ -325,3 +330,14 @@ def test_a_ready_arm_says_what_it_is() -> None:
 def test_an_arm_that_is_not_ready_is_one_sentence(change: dict[str, str], told: str) -> None:
     with pytest.raises(DeviceError, match=told):
         must_be_ready(Says(READY | change), "h")
+
+
+def test_every_cycle_between_two_observations_is_in_the_second_by_name(rig: Rig) -> None:
+    rig.robot.reset(1)
+    rig.now[0] += 0.1
+    rig.arm.force = np.arange(6.0)
+    stream = rig.robot.observe().stream
+    assert np.allclose(stream["t"], [0.1] * 3)
+    assert np.array_equal(stream["wrench"], np.tile(np.arange(6.0), (3, 1)))
+    assert np.allclose(stream["tcp"], np.tile(START, (3, 1)))
+    assert stream["speed_scaling"].tolist() == [1.0] * 3

@@ -25,6 +25,7 @@ from robot_io.ur import kinematics
 from robot_io.ur.cell import Cell
 from robot_io.ur.frames import TOOL_DOWN
 from robot_io.ur.messages import ArmState
+from robot_io.ur.native import native_stream
 from robot_io.ur.reference import Reference
 
 FRESH_S = 0.2
@@ -43,6 +44,7 @@ class Arm(Protocol):
     def follow(self, target: Array, over_s: float = 0.0) -> None: ...
     def hold(self) -> None: ...
     def state(self) -> ArmState: ...
+    def states_since(self, count: int) -> tuple[int, Array]: ...
 
 
 class UrRobot:
@@ -90,6 +92,7 @@ class UrRobot:
         self._must_be_in_its_box(state.pose)
         self.target = self._reference.within(state.pose)
         self._started_s = state.controller_s
+        self._streamed, _ = self._arm.states_since(0)
         return self.observe()
 
     def observe(self) -> Observation:
@@ -107,6 +110,7 @@ class UrRobot:
             wrench=wrench.astype(np.float32),
             images=images,
             outcome=sensed.outcome,
+            stream=self._stream(),
         )
 
     def send(self, action: Array) -> Array:
@@ -140,6 +144,10 @@ class UrRobot:
         end_s = self.controller_s() + seconds
         while (left_s := end_s - self.controller_s()) > 0.0:
             self._sleep(min(left_s, LOOK_S))
+
+    def _stream(self) -> dict[str, Array]:
+        self._streamed, rows = self._running().states_since(self._streamed)
+        return native_stream(rows, self._started_s)
 
     def _images(self) -> dict[str, Array]:
         return {camera: self.cell.frame(camera, self.spec.image_px) for camera in self.spec.cameras}
