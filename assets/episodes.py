@@ -16,7 +16,10 @@ from episodes.record import ActionSource, Episode
 from episodes.split import assign
 from episodes.validation import validate
 
-ATTRIBUTES = ("episode_id", "group_id", "collection", "success", "end_reason", "length", "duration_s", "recorded_at")
+ATTRIBUTES = (
+    *("episode_id", "group_id", "collection", "success", "success_derivation", "end_reason", "complete"),
+    *("length", "duration_s", "recorded_at"),
+)
 VALIDATED = {
     "episode_id": pl.String,
     "collection": pl.String,

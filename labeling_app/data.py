@@ -6,7 +6,6 @@ Pure access without Streamlit. Nothing here writes or locks. A table is read aga
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from polars.exceptions import PolarsError
 from audits.database import place_of
 from audits.log import AuditLog
 from audits.noted import noted, open_held
-from episodes.errors import DataRefused, EpisodeFormatError, RegraspError
+from audits.state import Decisions
+from episodes.errors import DataRefused, RegraspError
 from episodes.quality import VERDICTS
 from episodes.record import Episode
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
+from labeling_app.episode_table import LISTED, SCHEMA, overlaid, recorded
 from releases.ledger import history
 
 QUALITY = "episodes/quality"
@@ -40,6 +41,7 @@ class Library:
         self.workspace = Workspace.open(root)
         self.store = EpisodeStore(root)
         self._tables: dict[Path, tuple[tuple[int, int], pl.DataFrame]] = {}
+        self._sessions: dict[str, tuple[tuple[int, int], pl.DataFrame]] = {}
         self._episode = lru_cache(maxsize=16)(self._read_episode)
 
     def log(self) -> AuditLog:
@@ -55,10 +57,20 @@ class Library:
         """The tasks that have episodes."""
         return self.store.tasks()
 
-    def episodes(self, task: str, decisions: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+    def episodes(self, task: str, decisions: Decisions) -> pl.DataFrame:
         """One row an episode, with what people decided laid over what was recorded; ordered by session and id."""
-        rows = [self._row(episode_id, decisions.get(episode_id, {})) for episode_id in self.store.ids(task=task)]
-        return pl.DataFrame(rows, schema=_EPISODE_SCHEMA).sort("session", "episode_id")
+        sessions = [self._recorded(session) for session in self.store.sessions(task)]
+        table = pl.concat(sessions) if sessions else pl.DataFrame(schema=SCHEMA)
+        return overlaid(table.sort("session", "episode_id"), decisions)
+
+    def _recorded(self, session: str) -> pl.DataFrame:
+        """What was recorded in a session; looked up again only when a file came, went or was listed."""
+        path = self._directory(LISTED, session) / "table.parquet"
+        listed = self._table(path)
+        stamp = ((self.workspace.episodes / session).stat().st_mtime_ns, id(listed))
+        if self._sessions.get(session, (None,))[0] != stamp:
+            self._sessions[session] = (stamp, recorded(self.store, session, listed, path))
+        return self._sessions[session][1]
 
     def episode(self, episode_id: str) -> Episode:
         """The episode without its images."""
@@ -137,21 +149,6 @@ class Library:
     def _directory(self, asset: str, partition: str) -> Path:
         return self.workspace.derived / asset / partition
 
-    def _row(self, episode_id: str, decided: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            recorded = self.store.attributes(episode_id)
-        except EpisodeFormatError as error:
-            recorded = self._damaged(episode_id, error)
-        row = {name: recorded.get(name) for name in _EPISODE_SCHEMA if name in recorded}
-        row |= {"recorded": recorded["success"], "failure_mode": "", "excluded": False}
-        row |= {"note": recorded.get("note", "")}
-        return row | {name: value for name, value in decided.items() if name in _EPISODE_SCHEMA}
-
-    def _damaged(self, episode_id: str, error: EpisodeFormatError) -> dict[str, Any]:
-        """What a list shows of an episode whose file cannot be read: where it is, and the sentence as its note."""
-        known = {"episode_id": episode_id, "session": self.store.path(episode_id).parent.name, "complete": False}
-        return known | {"collection": "unknown", "success": "unknown", "note": f"damaged: {error}"}
-
     def _read_episode(self, episode_id: str) -> Episode:
         return self.store.read(episode_id, images=False)
 
@@ -197,20 +194,3 @@ def _object(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataRefused(f"{path} is damaged ({error}); run `regrasp materialize` again") from error
     return found if isinstance(found, dict) else {}
-
-
-_EPISODE_SCHEMA = {
-    "episode_id": pl.String,
-    "session": pl.String,
-    "collection": pl.String,
-    "success": pl.String,
-    "recorded": pl.String,
-    "success_derivation": pl.String,
-    "failure_mode": pl.String,
-    "end_reason": pl.String,
-    "length": pl.Int64,
-    "duration_s": pl.Float64,
-    "excluded": pl.Boolean,
-    "complete": pl.Boolean,
-    "note": pl.String,
-}
