@@ -26,6 +26,7 @@ def recovery(work: Work) -> Made:
     held_out = {episode.episode_id for episode in episodes if episode.split in ("validation", "test")}
     line = checks.memory_valid(built.memory, held_out)
     told = {"filled": built.report, "similarity floor": built.encoder.floor, "pairs to audit": len(pairs)}
+    told |= {f"refused: {reason}": count for reason, count in sorted(built.refused.items())}
     return Made(metadata=line.figures | told, checks=(line,))
 
 

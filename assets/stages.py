@@ -162,6 +162,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="memory/recovery",
+        code_version="2",
         partition="task",
         about="Better states of past successes, to be found from a stuck one; and what would be found, for people.",
         deps=("values/curves", "labels/audited", "episodes/split"),

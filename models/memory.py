@@ -2,8 +2,8 @@
 
 An item holds the features of a state (key), those of a later and better state of the same rollout (goal), and the
 actions that were taken from the key on. Retrieval is exact: the cosine of the query with every key of the task, in
-float32, one matrix-vector product; at the paper's 120 to 240 items that takes microseconds, and up to some 10^4 items
-it is bound by reading the keys. An index would only approximate it.
+float32, one matrix-vector product; at the paper's 120 to 240 items that takes microseconds. Above a fixed number of
+keys, which the manifest records, an index names the candidates and the cosine is taken of those (`models.nearest`).
 
 On disk: `items.safetensors` (arrays) and `memory.json` (ids, encoder, hashes). A key means something only to the
 encoder that made it, so another encoder is refused, and so is any changed byte.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from episodes.errors import DataRefused, IntegrityError, UsageError
 from episodes.workspace import atomic_write
 from models.curve import Flags
+from models.nearest import EXACT_UP_TO, Neighbours
 from models.sealed import unseal, write_sealed
 
 ARRAYS, MANIFEST, SCHEMA_VERSION = "items.safetensors", "memory.json", 1
@@ -77,6 +79,7 @@ class _TaskKeys:
 
     items: tuple[MemoryItem, ...]
     unit_keys_ND: Features
+    near: Neighbours
     goal_values: npt.NDArray[np.float64]
     episodes: npt.NDArray[np.str_]
     alive: Flags
@@ -85,13 +88,19 @@ class _TaskKeys:
 class RecoveryMemory:
     """Items of all tasks of a model; immutable."""
 
-    def __init__(self, items: Sequence[MemoryItem], encoder_id: str, removed: frozenset[str]) -> None:
+    def __init__(
+        self, items: Sequence[MemoryItem], encoder_id: str, removed: frozenset[str], exact_up_to: int = EXACT_UP_TO
+    ) -> None:
         self.items = tuple(items)
         self.encoder_id = encoder_id
         self.removed = removed
         """ids of items, present or not, that must never be retrieved"""
-        tasks = sorted({item.task for item in self.items})
-        self._tasks = {task: _task_keys([i for i in self.items if i.task == task], removed) for task in tasks}
+        self.exact_up_to = exact_up_to
+        """keys of a task up to which every one is compared"""
+        by_task: dict[str, list[MemoryItem]] = {}
+        for item in self.items:
+            by_task.setdefault(item.task, []).append(item)
+        self._tasks = {task: _task_keys(own, removed, exact_up_to) for task, own in sorted(by_task.items())}
 
     @classmethod
     def build(cls, items: Iterable[MemoryItem], encoder_id: str) -> RecoveryMemory:
@@ -105,7 +114,7 @@ class RecoveryMemory:
                 )
         ids = [(item.task, item.item_id) for item in checked]
         if len(set(ids)) < len(ids):
-            twice = next(i for i in ids if ids.count(i) > 1)
+            twice = next(one for one, count in Counter(ids).items() if count > 1)
             raise DataRefused(f"memory item {twice[1]} of task {twice[0]} is given twice; mine each episode once")
         return cls(checked, encoder_id, frozenset())
 
@@ -114,7 +123,7 @@ class RecoveryMemory:
 
     def without(self, ids: Iterable[str]) -> RecoveryMemory:
         """The same memory, in which items with these ids are never retrieved; saved with it, so it can be audited."""
-        return RecoveryMemory(self.items, self.encoder_id, self.removed | frozenset(ids))
+        return RecoveryMemory(self.items, self.encoder_id, self.removed | frozenset(ids), self.exact_up_to)
 
     def retrieve(
         self,
@@ -137,16 +146,22 @@ class RecoveryMemory:
         keys = self._tasks.get(task)
         if keys is None:
             return []
-        similarity = np.round(keys.unit_keys_ND @ _unit(query, keys.unit_keys_ND.shape[1]), DECIMALS)
+        unit = _unit(query, keys.unit_keys_ND.shape[1])
         allowed = keys.alive
         if exclude_episode is not None:
             allowed = allowed & (keys.episodes != exclude_episode)
         if min_value is not None:
             allowed = allowed & (keys.goal_values >= min_value)
+        rows = keys.near.candidates(unit)
+        rows = rows[allowed[rows]]
+        if len(rows) < k and not keys.near.is_exact:  # the index knows no filter: then every key is compared
+            rows = keys.near.every[allowed]
+        near = keys.unit_keys_ND if len(rows) == len(keys.items) else keys.unit_keys_ND[rows]
+        similarity = np.round(near @ unit, DECIMALS)
         if min_similarity is not None:
-            allowed = allowed & (similarity >= min_similarity)
-        rows = np.flatnonzero(allowed)
-        return [Retrieved(keys.items[i], float(similarity[i])) for i in _best(rows, similarity[rows], k)]
+            rows, similarity = rows[similarity >= min_similarity], similarity[similarity >= min_similarity]
+        best = _best(np.arange(len(rows)), similarity, k)
+        return [Retrieved(keys.items[rows[i]], float(similarity[i])) for i in best]
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write both files, the manifest last."""
@@ -161,6 +176,7 @@ class RecoveryMemory:
             "tasks": [item.task for item in self.items],
             "episode_ids": [item.episode_id for item in self.items],
             "removed": sorted(self.removed),
+            "exact_up_to": self.exact_up_to,
             "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
         }
         directory.mkdir(parents=True, exist_ok=True)
@@ -190,7 +206,7 @@ class RecoveryMemory:
         columns = load(arrays)
         rows = zip(content["tasks"], content["episode_ids"], strict=True)
         items = [_item(columns, i, task, episode_id) for i, (task, episode_id) in enumerate(rows)]
-        return cls(items, encoder_id, frozenset(content["removed"]))
+        return cls(items, encoder_id, frozenset(content["removed"]), content.get("exact_up_to", EXACT_UP_TO))
 
 
 def _item(columns: dict[str, npt.NDArray[Any]], i: int, task: str, episode_id: str) -> MemoryItem:
@@ -224,11 +240,13 @@ def _own(item: MemoryItem, name: str, dimensions: int) -> Features:
     return array
 
 
-def _task_keys(items: Sequence[MemoryItem], removed: frozenset[str]) -> _TaskKeys:
+def _task_keys(items: Sequence[MemoryItem], removed: frozenset[str], exact_up_to: int) -> _TaskKeys:
     keys_ND = np.stack([item.key for item in items])
+    unit_ND = keys_ND / np.linalg.norm(keys_ND, axis=1, keepdims=True)
     return _TaskKeys(
         tuple(items),
-        keys_ND / np.linalg.norm(keys_ND, axis=1, keepdims=True),
+        unit_ND,
+        Neighbours(unit_ND, exact_up_to),
         np.array([item.goal_value for item in items]),
         np.array([item.episode_id for item in items]),
         np.array([item.item_id not in removed for item in items]),

@@ -84,11 +84,15 @@ class ChosenPairs:
     candidates: int
     per_bin: tuple[int, ...]
     """chosen pairs by value of their start, equal bins over [0, 1]"""
+    lowered: float = 1.0
+    """share of the gain and end value asked for at which they were found"""
 
     def report(self) -> str:
         """One sentence for people: how full the memory is and what to do if it is not."""
         found = len(self.pairs)
         spread = f"{found} of {self.wanted} recovery targets from {self.candidates} candidates"
+        if self.lowered < 1:
+            spread += f" at {self.lowered:g} of the gain and end value asked for"
         if found == self.wanted:
             return f"{spread}; smallest gain {min(pair.gain for _, pair in self.pairs):.2f}."
         return f"{spread}: collect more rollouts, or lower the gain or the end value, for a fuller memory."

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import polars as pl
 from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models.dataset import StepData, check_alike
+from models.goals import episode_refusals, refusal
 from models.memory import MemoryItem, RecoveryMemory, Retrieved
 from models.networks import CLIP_SD
-from models.pairs import choose_pairs, mine_pairs
+from models.pairs import ChosenPairs, Pair, choose_pairs, mine_pairs
 from models.recovery import HORIZON, situations
 from models.sealed import as_written, read_sealed, write_sealed
 
@@ -60,6 +62,12 @@ class MemoryConfig:
     """of leave-one-episode-out similarities, below which a state counts as unknown; None: no state is unknown"""
     human_only: bool = False
     """remember only where a person drove: for a policy that still changes, whose own ways are not worth following"""
+    adaptive: bool = False
+    """ask for a smaller gain and end value where too few pairs are found, down to a quarter of both"""
+    max_distance_m: float | None = None
+    """of the tool, from key to goal"""
+    same_gripper: bool = False
+    """no goal on whose way the gripper opens or closes"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +130,12 @@ class BuiltMemory:
     memory: RecoveryMemory
     encoder: SituationEncoder
     report: str
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """starts of pairs, and whole episodes, that are no recovery target, by reason"""
+
+
+LOWER = (1.0, 0.7, 0.5, 0.35, 0.25)
+"""shares of gain and end value that an adaptive memory asks for, one after the other"""
 
 
 def build_memory(
@@ -140,24 +154,47 @@ def build_memory(
         raise DataRefused("no successful training episode to remember; collect some, or give outcomes on page Episodes")
     check_alike(usable)
     encoder = SituationEncoder.fit(usable, config.margin)
-    candidates = {
-        e.episode_id: mine_pairs(
-            values[e.episode_id],
-            _remembered(e.source, config),
-            time_s=e.time_s,
-            span_s=config.span_s,
-            gain=config.gain,
-            end_value=config.end_value,
-            horizon=HORIZON,
-        )
-        for e in usable
-    }
-    chosen = choose_pairs(candidates, count=config.count, per_episode=config.per_episode)
+    improving = {e.episode_id: _improving(e, values[e.episode_id], config) for e in usable}
+    chosen, refused = _chosen(usable, improving, config)
     by_id = {e.episode_id: e for e in usable}
     items = [_item(by_id[name], encoder, pair.t, pair.goal_t, values[name]) for name, pair in chosen.pairs]
     memory = RecoveryMemory.build(items, encoder.encoder_id).without(removed)
     known = replace(encoder, floor=similarity_floor(memory, config.floor_quantile))
-    return BuiltMemory(memory=memory, encoder=known, report=chosen.report())
+    told = {**refused, **episode_refusals(episodes, values)} | (
+        {"taken out by people": len(removed)} if removed else {}
+    )
+    return BuiltMemory(memory=memory, encoder=known, report=chosen.report(), refused=told)
+
+
+def _improving(episode: StepData, values: Array, config: MemoryConfig) -> list[Pair]:
+    """From each start the best state in reach, whatever it is worth."""
+    source = _remembered(episode.source, config)
+    return mine_pairs(
+        values, source, time_s=episode.time_s, span_s=config.span_s, gain=1e-9, end_value=-np.inf, horizon=HORIZON
+    )
+
+
+def _chosen(
+    usable: Sequence[StepData], improving: Mapping[str, Sequence[Pair]], config: MemoryConfig
+) -> tuple[ChosenPairs, dict[str, int]]:
+    """The pairs of the memory; an adaptive one asks for less until it is full."""
+    for share in LOWER if config.adaptive else LOWER[:1]:
+        asked = {"gain": share * config.gain, "end_value": share * config.end_value}
+        refused: Counter[str] = Counter()
+        candidates: dict[str, list[Pair]] = {e.episode_id: [] for e in usable}
+        for episode in usable:
+            for pair in improving[episode.episode_id]:
+                reason = refusal(
+                    pair, episode, **asked, max_distance_m=config.max_distance_m, same_gripper=config.same_gripper
+                )
+                if reason is None:
+                    candidates[episode.episode_id].append(pair)
+                else:
+                    refused[reason] += 1
+        chosen = choose_pairs(candidates, count=config.count, per_episode=config.per_episode)
+        if len(chosen.pairs) == config.count:
+            break
+    return replace(chosen, lowered=share), dict(refused)
 
 
 def _remembered(source: Array, config: MemoryConfig) -> Array:

@@ -27,6 +27,7 @@ from models.recovery import HORIZON
 
 DATA = list(episodes())
 VALUES = {e.episode_id: np.linspace(0, 0.95, len(e)) for e in DATA}
+BY_ID = {e.episode_id: e for e in DATA}
 CONFIG = MemoryConfig(count=60)
 
 
@@ -171,3 +172,38 @@ def test_a_memory_of_people_alone_holds_what_they_did_and_knows_every_state() ->
     for item in people.memory.items:
         assert (by_id[item.episode_id].source[item.t : item.goal_t + 1] == ActionSource.HUMAN).all()
     assert people.encoder.floor == -1.0
+
+
+def test_each_refusal_is_named() -> None:
+    strict = build_memory(DATA, VALUES, replace(CONFIG, gain=0.5, end_value=0.9))
+    assert {"gain below 0.5", "goal worth less than 0.9", "episode of the split test"} <= set(strict.refused)
+    near = build_memory(DATA, VALUES, replace(CONFIG, max_distance_m=0.045))
+    assert near.refused["goal further than 0.045 m away"] > 0
+    assert all(
+        np.linalg.norm(BY_ID[i.episode_id].ee_pose[i.goal_t, :3] - BY_ID[i.episode_id].ee_pose[i.t, :3]) <= 0.045
+        for i in near.memory.items
+    )
+    assert "taken out by people" in build_memory(DATA, VALUES, CONFIG, removed=["x"]).refused
+
+
+def test_a_gripper_that_closes_on_the_way_is_refused_where_that_is_asked() -> None:
+    names = ("tool/x", "depth", "gripper/opening", "priv/dx")
+    closing = [
+        replace(
+            e, proprio_names=names, proprio=np.where(np.arange(4) == 2, (np.arange(len(e)) < 12)[:, None], e.proprio)
+        )
+        for e in DATA
+    ]
+    plain, strict = (build_memory(closing, VALUES, replace(CONFIG, same_gripper=asked)) for asked in (False, True))
+    assert strict.refused["gripper opens or closes on the way"] > 0
+    assert any(i.t < 12 <= i.goal_t for i in plain.memory.items)
+    assert not any(i.t < 12 <= i.goal_t for i in strict.memory.items)
+
+
+def test_an_adaptive_memory_asks_for_less_and_says_so() -> None:
+    asked = replace(CONFIG, gain=1.5, end_value=0.9)
+    short, full = (build_memory(DATA, VALUES, replace(asked, adaptive=adaptive)) for adaptive in (False, True))
+    assert len(short.memory) == 0
+    assert "lower the gain" in short.report
+    assert len(full.memory) > 0
+    assert "0.35 of the gain" in full.report or "0.5 of the gain" in full.report or "0.25 of the gain" in full.report
