@@ -34,6 +34,7 @@ from robot_io.protocols import (
     Teleop,
 )
 from robot_io.recorder import SessionRecorder
+from robot_io.safety import Guard
 from robot_io.sim import Privileged
 
 
@@ -132,6 +133,7 @@ def collect_session(
     attended: bool = True,
     clock: Clock | None = None,
     review: Review | None = None,
+    guard: Guard | None = None,
 ) -> list[EpisodeSummary]:
     """Record one episode for each seed that the session lacks and return their summaries in order.
 
@@ -158,6 +160,7 @@ def collect_session(
                 seed=seed,
                 timeout_outcome=Outcome.FAILURE,
                 review=review,
+                guard=guard,
             )
             if summary.episode_id is not None:
                 notes = privileged_frame(summary.episode_id, watched.rows, failure_mode(robot, summary))

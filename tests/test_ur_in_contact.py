@@ -12,6 +12,7 @@ from robot_io.sim.arm import ACTION_STEP, ROTATION_LEAD_RAD, TARGET_PIECES
 from robot_io.ur.admittance import STIFFNESS, Admittance
 from robot_io.ur.link import LinkConfig
 from robot_io.ur.messages import Command, Order, to_row
+from robot_io.ur.site import simulated_limits
 from robot_io.ur.worker import ServoLoop, WorkerConfig, rings
 from robot_io.ursim.cell import Cell
 from robot_io.ursim.controller import Controller
@@ -46,7 +47,7 @@ def test_a_push_on_a_stiff_wall_stands(lag_s: float) -> None:
 
 
 def test_being_ahead_of_the_lag_halves_the_blow() -> None:
-    assert pressed(0.0).max() > 2.0 * pressed(LINK.servo_lag_s).max()
+    assert pressed(0.0).max() > 2.0 * pressed(simulated_limits().calibration.servo_lag_s).max()
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,7 @@ class FakeArm:
             speed_scaling=1.0,
             command_count=0,
             late_s=0.0,
+            stepped_in=0,
             q=zeros,
             qd=zeros,
             pose=self.pose,

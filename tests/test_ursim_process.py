@@ -21,7 +21,6 @@ from episodes.errors import DeviceError, SafetyStop, UsageError
 from robot_io.ur.driver import UrArm
 from robot_io.ur.link import LinkConfig
 from robot_io.ur.messages import Phase
-from robot_io.ur.watch import Patience
 from robot_io.ur.worker import WorkerConfig
 from robot_io.ursim.fault_client import inject
 from robot_io.ursim.link import LinkFault
@@ -326,10 +325,8 @@ def test_a_fault_that_is_none_is_said(host: str) -> None:
         inject(address(99), "rst")
 
 
-def patient(host: str) -> WorkerConfig:
-    """A worker that a busy machine does not stop: how long it waits is tested without one."""
-    patience = Patience(hold_after_s=5.0, leave_after_s=10.0, command_s=10.0, driver_s=30.0)
-    return WorkerConfig(link=LinkConfig(host=host, watchdog_hz=0.1), patience=patience)
+def wired(host: str) -> WorkerConfig:
+    return WorkerConfig(link=LinkConfig(host=host))
 
 
 def again(step: Callable[[], None], until: Callable[[], bool] = lambda: False) -> None:
@@ -344,7 +341,7 @@ def again(step: Callable[[], None], until: Callable[[], bool] = lambda: False) -
 
 def test_our_driver_moves_the_arm_and_ends_with_the_reason_when_it_stops(hosts: dict[str, str]) -> None:
     host = hosts["5.23"]
-    with UrArm(patient(host)) as arm:
+    with UrArm(wired(host)) as arm:
         target = arm.state().pose + np.array([0.02, -0.01, 0.03, 0.0, 0.0, 0.05])
         again(lambda: arm.follow(target), lambda: np.abs(arm.state().commanded - target).max() < 3e-3)
         assert arm.state().phase is Phase.FOLLOWING
@@ -353,13 +350,13 @@ def test_our_driver_moves_the_arm_and_ends_with_the_reason_when_it_stops(hosts: 
         inject(host, "emergency_stop")
         with pytest.raises(SafetyStop, match=r"stopped for safety \(safety mode 7\); look at the arm"):
             again(lambda: arm.follow(target))
-    with pytest.raises(DeviceError, match="make it ready at its pendant"), UrArm(patient(host)):
+    with pytest.raises(DeviceError, match="make it ready at its pendant"), UrArm(wired(host)):
         pass
     mended(host)
 
 
 def test_a_killed_worker_is_one_sentence_and_nothing_is_left(hosts: dict[str, str]) -> None:
-    with UrArm(patient(hosts["5.23"])) as arm:
+    with UrArm(wired(hosts["5.23"])) as arm:
         os.kill(arm.worker_pid, signal.SIGKILL)
         with pytest.raises(SafetyStop, match="killed by SIGKILL"):
             again(arm.hold)
@@ -367,5 +364,5 @@ def test_a_killed_worker_is_one_sentence_and_nothing_is_left(hosts: dict[str, st
 
 
 def test_an_arm_that_is_not_there_is_one_sentence() -> None:
-    with pytest.raises(DeviceError, match="cannot be controlled"), UrArm(patient(address(98))):
+    with pytest.raises(DeviceError, match="cannot be controlled"), UrArm(wired(address(98))):
         pass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from robot_io.ur import kinematics
-from robot_io.ur.link import LinkConfig, Reading
+from robot_io.ur.link import LinkConfig, Reading, Setup
 from robot_io.ursim.controller import DT_S, Controller
 from robot_io.ursim.modes import Runtime
 from robot_io.ursim.program import program
@@ -151,7 +151,7 @@ class InProcess:
             self.robot.registers.write(f"input_double_register_{index}", number, self.robot.time_s)
         self.robot.registers.write("input_int_register_0", 11, self.robot.time_s)
 
-    def prepare(self) -> None: ...
+    def prepare(self, setup: Setup) -> None: ...
     def stop(self) -> None: ...
 
 

@@ -39,6 +39,8 @@ class Collect:
     """which robot: simulated here, or a UR arm behind its controller"""
     host: str = ""
     """address of the controller, for --robot ur"""
+    site: Path | None = None
+    """TOML file with the site's limits, for --robot ur; those of the simulated cell without one"""
     dry_run: bool = False
     """check everything but motion, say what would be done, and end"""
     task: str = "tube_insertion"
@@ -64,7 +66,7 @@ class Collect:
 
         _check_count(self.episodes)
         _check_task(self.task)
-        _check_host(self.robot, self.host)
+        _check_host(self.robot, self.host, self.site)
         if self.session is not None:
             check_slug("session", self.session)
         if self.policy == "none" and self.teleop == "none":
@@ -86,6 +88,7 @@ class Collect:
             policy=None if alone else Path(self.policy),
             live=True,
             host=self.host,
+            site=self.site,
             teleop="scripted" if self.teleop == "none" else self.teleop,
         )
         return _looked(job) if self.dry_run else _recorded(job)
@@ -99,6 +102,8 @@ class Deploy:
     """robot profile: simulated here, or a UR arm behind its controller"""
     host: str = ""
     """address of the controller, for --robot ur"""
+    site: Path | None = None
+    """TOML file with the site's limits, for --robot ur; those of the simulated cell without one"""
     dry_run: bool = False
     """check everything but motion, say what would be done, and end"""
     task: str = "tube_insertion"
@@ -120,7 +125,7 @@ class Deploy:
 
         _check_count(self.episodes)
         _check_task(self.task)
-        _check_host(self.robot, self.host)
+        _check_host(self.robot, self.host, self.site)
         release = _verified(root, self.task, self.robot, self.release)
         robot = spec_for(release, self.task)
         gates.require(gates.check(release, robot))
@@ -137,6 +142,7 @@ class Deploy:
             arm="with",
             live=True,
             host=self.host,
+            site=self.site,
             teleop=self.teleop,
         )
         print(f"release {release.version} verified, {len(release.manifest.files)} files")
@@ -148,11 +154,14 @@ def _check_count(episodes: int) -> None:
         raise UsageError(f"--episodes is {episodes}; a session holds one or more")
 
 
-def _check_host(robot: str, host: str) -> None:
+def _check_host(robot: str, host: str, site: Path | None) -> None:
+    from pipelines.simulated import limits_of
+
+    limits_of(site)
     if robot == "ur" and not host:
         raise UsageError("--robot ur needs the controller's address; give --host")
-    if robot == "sim" and host:
-        raise UsageError(f"the simulated robot has no host {host}; give --robot ur with it")
+    if robot == "sim" and (host or site):
+        raise UsageError(f"the simulated robot has no {'host' if host else 'site'}; give --robot ur with it")
 
 
 def _check_task(task: str) -> None:
@@ -185,8 +194,11 @@ def _recorded(job: SessionJob) -> int:
     from episodes.store import EpisodeStore
     from episodes.workspace import workspace_lock
     from models.processes import Processes
-    from pipelines.simulated import run_sessions
+    from pipelines.simulated import limits_of, run_sessions
+    from robot_io.ur.site import told as limits_told
 
+    if job.host:
+        print(limits_told(limits_of(job.site)))
     with workspace_lock(job.root), count_bar("episodes") as on_count, Processes(1) as robots:
         (summaries,) = run_sessions([job], robots, on_count=on_count)
     there = set(EpisodeStore(job.root).ids(session=job.session))

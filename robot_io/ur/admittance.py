@@ -44,6 +44,11 @@ class Admittance:
         self.pose = self.pose + self.velocity * dt_s
         return self.pose
 
+    def be(self, ahead: Array, velocity: Array, lag_s: float) -> None:
+        """Go on from what was sent in its place, so that nothing is wound up against a limit."""
+        self.velocity = velocity
+        self.pose = ahead - velocity * lag_s
+
     def ahead(self, lag_s: float) -> Array:
         """(6,) what to send to a servo that lags by `lag_s`."""
         return np.asarray(self.pose + self.velocity * lag_s)

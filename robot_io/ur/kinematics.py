@@ -35,7 +35,7 @@ REACH_SLACK = 1e-9
 
 def flange(joints: Array) -> Array:
     """(6,) joints -> (4, 4) the flange in the base."""
-    x, y, z, points = _chain(joints)
+    x, y, z, points = chain(joints)
     return np.array(
         [
             [x[0], y[0], z[0], points[5][0]],
@@ -51,7 +51,7 @@ def jacobian(joints: Array, tool: Array | None = None) -> Array:
 
     `tool` (4, 4) is the tool in the flange; without it the tool point is the flange.
     """
-    x, y, z, points = _chain(joints)
+    x, y, z, points = chain(joints)
     point = np.array(points[5])
     if tool is not None:
         point = point + np.column_stack([x, y, z]) @ tool[:3, 3]
@@ -124,8 +124,8 @@ def cross(a: Array, b: Array) -> Array:
     return np.asarray(a[[1, 2, 0]] * b[[2, 0, 1]] - a[[2, 0, 1]] * b[[1, 2, 0]])
 
 
-def _chain(joints: Array) -> tuple[Vector, Vector, Vector, list[Vector]]:
-    """The flange's axes x y z, and the points o1..o6."""
+def chain(joints: Array) -> tuple[Vector, Vector, Vector, list[Vector]]:
+    """The flange's axes x y z, and the points o1..o6, all in the base."""
     q1, q2, q3, q4, q5, q6 = (float(q) for q in joints)
     c1, s1, c5, s5, c6, s6 = cos(q1), sin(q1), cos(q5), sin(q5), cos(q6), sin(q6)
     turned = q2 + q3 + q4

@@ -52,13 +52,24 @@ class Reading:
     speed_scaling: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the controller is told of tool and watchdog."""
+
+    tcp: tuple[float, ...]
+    """UR pose of the tool point in the flange"""
+    payload_kg: float
+    payload_centre_m: tuple[float, ...]
+    watchdog_hz: float
+
+
 class Link(Protocol):
     """One connection to one arm."""
 
     def read(self) -> Reading: ...
     def is_connected(self) -> bool: ...
     def servo(self, joints: Array) -> None: ...
-    def prepare(self) -> None:
+    def prepare(self, setup: Setup) -> None:
         """Tool, payload, force zero, watchdog."""
         ...
 
@@ -74,15 +85,7 @@ class LinkConfig:
     """of the state and of the servo"""
     lookahead_s: float = 0.03
     gain: float = 1000.0
-    servo_lag_s: float = 0.035
-    """how far the arm is behind what it is sent, at this lookahead and gain: measured, see the guide"""
-    watchdog_hz: float = 10.0
-    """the controller ends the program when commands come less often"""
-    tcp: tuple[float, ...] = (0.0, 0.0, 0.165, 0.0, 0.0, 0.0)
-    """UR pose of the tool point in the flange"""
-    payload_kg: float = 0.92
-    payload_centre_m: tuple[float, float, float] = (0.0, 0.0, 0.069)
-    stop_m_s2: float = 5.0
+    stop_rad_s2: float = 5.0
 
 
 class RtdeLink:
@@ -127,17 +130,17 @@ class RtdeLink:
     def is_connected(self) -> bool:
         return bool(self._receive.isConnected() and self._control.isConnected())
 
-    def prepare(self) -> None:
-        config, control = self._config, self._control
+    def prepare(self, setup: Setup) -> None:
+        control = self._control
         done = (
-            control.setTcp(list(config.tcp))
-            and control.setPayload(config.payload_kg, list(config.payload_centre_m))
+            control.setTcp(list(setup.tcp))
+            and control.setPayload(setup.payload_kg, list(setup.payload_centre_m))
             and control.zeroFtSensor()
-            and control.setWatchdog(config.watchdog_hz)
+            and control.setWatchdog(setup.watchdog_hz)
         )
         if not done:
             raise DeviceError(
-                f"the arm at {config.host} does not take tool, payload and watchdog; is its program running?"
+                f"the arm at {self._config.host} does not take tool, payload and watchdog; is its program running?"
             )
 
     def servo(self, joints: Array) -> None:
@@ -148,7 +151,7 @@ class RtdeLink:
 
     def stop(self) -> None:
         """Stop the arm and the program; on a dead link this does nothing."""
-        self._control.servoStop(self._config.stop_m_s2)
+        self._control.servoStop(self._config.stop_rad_s2)
         self._control.stopScript()
 
 

@@ -67,6 +67,8 @@ class ArmState:
     """how many commands the worker had seen"""
     late_s: float
     """how late this cycle began"""
+    stepped_in: int
+    """the first check of the gate that did (`gate.Step`), 0 for none"""
     q: Array
     qd: Array
     pose: Array

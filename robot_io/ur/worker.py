@@ -1,8 +1,8 @@
 """The process that speaks to the arm: a servo loop with absolute deadlines, and nothing that waits for anybody.
 
-It is spawned, because the client library can end its interpreter. Each cycle it reads the arm, decides whether to go
-on (`watch`), pulls the virtual tool (`admittance`), solves the joints and sends them. It leaves by itself, with a
-reason and an exit code, on a lost link, a standing clock, a stopped robot and a driver that is gone.
+It is spawned, because the client library can end its interpreter. Each cycle it reads the arm, pulls the virtual tool
+(`admittance`) and sends what the `gate` makes of it. It leaves by itself, with a reason and an exit code, on a lost
+link, a standing clock, a stopped robot, a driver that is gone, and what must not be sent.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ from episodes.errors import RegraspError
 from episodes.record import Array
 from robot_io.ur import frames, kinematics
 from robot_io.ur.admittance import Admittance
+from robot_io.ur.gate import Cycle, Passing, Step, gate
+from robot_io.ur.limiter import Moving
+from robot_io.ur.limits import Limits
 from robot_io.ur.link import Link, LinkConfig, Reading, RtdeLink
 from robot_io.ur.messages import ArmState, Command, Order, Phase, columns, from_row, to_row
 from robot_io.ur.ring import Ring
-from robot_io.ur.watch import Exit, Patience, Watch
+from robot_io.ur.site import simulated_limits
+from robot_io.ur.watch import Exit, Seen, Watch
 
 STATE_ROWS, COMMAND_ROWS = 4096, 64
+STOPS_ARM = (Exit.DONE, Exit.OUT_OF_LIMITS, Exit.DRIVER_GONE, Exit.FORCE, Exit.STATE_ABSURD)
+"""where the link is well and the robot runs, the worker stops it before it leaves"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +40,7 @@ class WorkerConfig:
     """One worker."""
 
     link: LinkConfig
-    patience: Patience = field(default_factory=Patience)
+    limits: Limits = field(default_factory=simulated_limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +62,22 @@ class ServoLoop:
     """One cycle after another on any `Link`; `cycle` returns why to leave, or None."""
 
     def __init__(self, link: Link, config: WorkerConfig, commands: Ring, states: Ring) -> None:
-        self._link, self._commands, self._states = link, commands, states
-        self._dt_s, self._lag_s = 1.0 / config.link.frequency_hz, config.link.servo_lag_s
-        self._tool = kinematics.transform(np.array(config.link.tcp))
-        self._watch = Watch(config.patience)
+        self._link, self._commands, self._states, self._limits = link, commands, states, config.limits
+        self._dt_s, self._lag_s = 1.0 / config.link.frequency_hz, config.limits.calibration.servo_lag_s
+        self._tool = kinematics.transform(np.array(config.limits.calibration.tcp))
         self._phase = Phase.STARTING
 
     def start(self, now_s: float) -> None:
-        """Stand where the arm stands."""
+        """Stand where the arm stands. `DeviceError` where that is out of the workspace: nothing drives it back."""
         reading = self._link.read()
         self._joints = reading.q
         pose = frames.tool_pose(kinematics.flange(reading.q) @ self._tool)
-        self._virtual, self._held = Admittance(pose), pose
+        self._limits.workspace.must_hold(pose)
+        self._virtual, self._held, self._wanted = Admittance(pose), pose, pose
+        self._moving = tuple(Moving(x) for x in pose.tolist())
         self._leg = Leg(0, reading.controller_s, pose)
         self._started_s = reading.controller_s
-        self._watch.start(reading, now_s)
+        self._watch = Watch(reading, now_s)
 
     def cycle(self, now_s: float, late_s: float = 0.0) -> tuple[Exit, str] | None:
         """Read, judge, move, tell."""
@@ -78,40 +85,61 @@ class ServoLoop:
         command = self._command()
         leave = command is not None and command.order is Order.LEAVE
         commanded_s = reading.controller_s if leave else command.sent_s if command else self._started_s
-        why = self._watch.leaves(reading, connected=self._link.is_connected(), now_s=now_s, commanded_s=commanded_s)
-        if why is None and leave:
-            why = Exit.DONE, "asked to leave"
-        if why is None:
-            why = self._move(reading, command, holds=self._watch.holds(reading, commanded_s))
-        self._states.write(to_row(self._state(reading, now_s, late_s)))
-        return why
+        seen = self._watch.look(reading, connected=self._link.is_connected(), now_s=now_s, commanded_s=commanded_s)
+        passed = self._move(reading, command, seen, late_s)
+        if passed.stop is None and not leave:
+            self._link.servo(passed.joints)
+        self._states.write(to_row(self._state(reading, passed, now_s, late_s)))
+        if passed.stop is not None:
+            return passed.stop, passed.why
+        return (Exit.DONE, "asked to leave") if leave else None
 
     def _command(self) -> Command | None:
         self._number, row = self._commands.count, self._commands.last()
         return None if row is None else from_row(Command, row)
 
-    def _move(self, reading: Reading, command: Command | None, *, holds: bool) -> tuple[Exit, str] | None:
+    def _move(self, reading: Reading, command: Command | None, seen: Seen, late_s: float) -> Passing:
+        """Pull the virtual tool, and what the gate makes of where it is then."""
+        self._aim(reading, command, seen)
+        force = frames.in_task(reading.tcp_force)
+        force = force if np.isfinite(force).all() else np.zeros(6)
+        self._virtual.step(self._held, force, self._dt_s * reading.speed_scaling)
+        wanted = self._virtual.ahead(self._lag_s)
+        passed = gate(wanted, self._facts(reading, seen, late_s))
+        if not np.allclose(passed.pose, wanted, rtol=0.0, atol=1e-6):
+            self._virtual.be(passed.pose, np.array([axis.v for axis in passed.moving]), self._lag_s)
+        self._moving, self._joints, self._wanted = passed.moving, passed.joints, wanted
+        return passed
+
+    def _aim(self, reading: Reading, command: Command | None, seen: Seen) -> None:
+        """Where the tool is pulled to: on the way to a command's target while one is new, else where it is."""
+        patience = self._limits.patience
+        late = seen.stood_s > patience.hold_after_s or seen.command_age_s > patience.command_s
         follows = command is not None and command.order is Order.FOLLOW and np.isfinite(command.target).all()
-        if follows and not holds:
+        if follows and not late:
             assert command is not None
             if self._number != self._leg.number:
                 self._leg = Leg(self._number, reading.controller_s, self._held)
             self._held, self._phase = self._leg.towards(command, reading.controller_s), Phase.FOLLOWING
         elif self._phase is not Phase.HOLDING and self._phase is not Phase.STALE:
             self._held = self._virtual.pose.copy()
-            self._phase = Phase.STALE if holds and follows else Phase.HOLDING
-        force = frames.in_task(reading.tcp_force)
-        force = force if np.isfinite(force).all() else np.zeros(6)
-        self._virtual.step(self._held, force, self._dt_s * reading.speed_scaling)
-        pose = self._virtual.ahead(self._lag_s)
-        joints = kinematics.inverse(frames.tool_in_base(pose) @ np.linalg.inv(self._tool), self._joints)
-        if joints is None:
-            return Exit.UNREACHABLE, f"the pose {np.round(pose, 3).tolist()} is out of the arm's reach"
-        self._joints = joints
-        self._link.servo(joints)
-        return None
+            self._phase = Phase.STALE if late and follows else Phase.HOLDING
 
-    def _state(self, reading: Reading, now_s: float, late_s: float) -> ArmState:
+    def _facts(self, reading: Reading, seen: Seen, late_s: float) -> Cycle:
+        return Cycle(
+            limits=self._limits,
+            dt_s=self._dt_s,
+            tool=self._tool,
+            reading=reading,
+            seen=seen,
+            measured=frames.tool_pose(kinematics.transform(reading.tcp_pose)),
+            moving=self._moving,
+            joints=self._joints,
+            wanted_before=self._wanted,
+            late_s=late_s,
+        )
+
+    def _state(self, reading: Reading, passed: Passing, now_s: float, late_s: float) -> ArmState:
         return ArmState(
             read_s=now_s,
             controller_s=reading.controller_s,
@@ -122,6 +150,7 @@ class ServoLoop:
             speed_scaling=reading.speed_scaling,
             command_count=self._number,
             late_s=late_s,
+            stepped_in=passed.reasons[0][0] if passed.reasons else Step.NONE,
             q=reading.q,
             qd=reading.qd,
             pose=frames.tool_pose(kinematics.transform(reading.tcp_pose)),
@@ -138,16 +167,16 @@ def run(config: WorkerConfig, commands_name: str, states_name: str, told: Connec
     states = Ring.attach(states_name, STATE_ROWS, columns(ArmState))
     try:
         link = RtdeLink(config.link)
-        link.prepare()
+        link.prepare(config.limits.setup)
+        loop = ServoLoop(link, config, commands, states)
+        loop.start(time.monotonic())
     except RegraspError as error:
         _tell(told, Exit.REFUSED, str(error))
         os._exit(Exit.REFUSED)
-    loop = ServoLoop(link, config, commands, states)
-    loop.start(time.monotonic())
     told.send_bytes(json.dumps({"ready": True}).encode())
     exit_code, why = paced(loop.cycle, 1.0 / config.link.frequency_hz, lambda: os.getppid() == driver_pid)
     _tell(told, exit_code, why)
-    if exit_code in (Exit.DONE, Exit.UNREACHABLE, Exit.DRIVER_GONE):
+    if exit_code in STOPS_ARM:
         link.stop()
     os._exit(exit_code)  # the client's own way out reconnects, waits and may crash
 

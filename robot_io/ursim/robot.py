@@ -18,10 +18,12 @@ from robot_io.sim.arm import ROTATION_LEAD_RAD, WALL_M
 from robot_io.sim.robot import Privileged
 from robot_io.ur.dashboard import Dashboard
 from robot_io.ur.driver import UrArm
+from robot_io.ur.limits import Limits
 from robot_io.ur.link import LinkConfig
 from robot_io.ur.ready import must_be_ready
 from robot_io.ur.reference import Reference
 from robot_io.ur.robot import UrRobot
+from robot_io.ur.site import simulated_limits, told
 from robot_io.ur.worker import WorkerConfig
 from robot_io.ursim.cell_client import CellClient
 
@@ -41,16 +43,18 @@ class WiredRobot(UrRobot):
         *,
         cameras: tuple[str, ...] = ("third",),
         image_px: int = 64,
-        worker: WorkerConfig | None = None,
+        limits: Limits | None = None,
     ) -> None:
         with closing(make_robot(task, cameras=cameras, image_px=image_px)) as direct:
             spec, reference, self.max_steps = wired_spec(direct), reference_of(direct), direct.max_steps
         with Dashboard(host) as dashboard:
             self.told = must_be_ready(dashboard, host)
-        worker = worker or WorkerConfig(link=LinkConfig(host=host))
+        self.limits = limits or simulated_limits()
+        worker = WorkerConfig(link=LinkConfig(host=host), limits=self.limits)
         self._client = CellClient(host)
         self._client.load(task)
-        super().__init__(lambda: UrArm(worker), self._client, spec, reference, fresh_s=worker.patience.leave_after_s)
+        fresh_s = self.limits.patience.leave_after_s
+        super().__init__(lambda: UrArm(worker), self._client, spec, reference, fresh_s=fresh_s)
 
     @property
     def privileged(self) -> Privileged:
@@ -79,8 +83,8 @@ class WiredRobot(UrRobot):
         return "\n".join(
             [
                 f"arm: {self.told}, running, in remote control",
-                f"box: {_row(limits.low)} to {_row(limits.high)}, m and rad",
-                f"lead: {_row(limits.lead)}, m and rad",
+                f"task: from {_row(limits.low)} to {_row(limits.high)}, leads by {_row(limits.lead)}, m and rad",
+                told(self.limits),
                 f"gripper: {sensed.opening:.0%} open",
                 f"cameras: {', '.join(frames) or 'none'}",
             ]
