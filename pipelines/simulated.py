@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from robot_io.loop import EpisodeSummary, Live
     from robot_io.protocols import Decision, RobotSpec, Step
     from robot_io.random_trigger import RecoveryBudget
+    from robot_io.safety import Guard
     from robot_io.sim import SimRobot
+    from robot_io.ur.limits import Limits
     from robot_io.ursim.robot import WiredRobot
 
 Arm = Literal["without", "random", "with"]
@@ -65,6 +67,8 @@ class SessionJob:
     """a safety stop ends the session, because somebody has to look after the cell first"""
     host: str = ""
     """where the controller is that the arm is driven through; empty for the simulation in this process"""
+    site: Path | None = None
+    """file with the limits of the site, for an arm behind a controller; those of the simulated cell without one"""
     teleop: Device = "scripted"
     """what the person drives with, where there is one"""
 
@@ -113,6 +117,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             attended=job.attended,
             clock=clock,
             review=review,
+            guard=_guard(robot),
         )
 
 
@@ -124,6 +129,21 @@ def _clock(job: SessionJob, robot: SimRobot | WiredRobot) -> Clock | None:
     if isinstance(robot, WiredRobot):
         return RealClock(robot.controller_s, robot.wait)
     return RealClock() if job.at_a_device else None
+
+
+def _guard(robot: SimRobot | WiredRobot) -> Guard | None:
+    """With the site's own force limits, where there is a site."""
+    from robot_io.safety import Guard
+    from robot_io.ursim.robot import WiredRobot
+
+    return Guard(robot.spec, robot.limits.guarded_force) if isinstance(robot, WiredRobot) else None
+
+
+def limits_of(site: Path | None) -> Limits:
+    """What the arm may do at a site. `UsageError` for a file that cannot be right."""
+    from robot_io.ur.site import read_limits, simulated_limits
+
+    return simulated_limits() if site is None else read_limits(site)
 
 
 def look(job: SessionJob) -> str:
@@ -149,7 +169,8 @@ def _robot(job: SessionJob) -> SimRobot | WiredRobot:
         return make_robot(job.task, cameras=job.cameras, image_px=job.image_px)
     from robot_io.ursim.robot import WiredRobot
 
-    return WiredRobot(job.host, job.task, cameras=job.cameras, image_px=job.image_px)
+    limits = limits_of(job.site)
+    return WiredRobot(job.host, job.task, cameras=job.cameras, image_px=job.image_px, limits=limits)
 
 
 def spec_for(release: Release, task: str) -> RobotSpec:
