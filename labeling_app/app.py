@@ -1,6 +1,6 @@
-"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Seven pages and the login box.
+"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Eight pages and the login box.
 
-An eighth page is there where the benchmark has been run.
+A ninth page is there where the benchmark has been run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from labeling_app.screens import (
     live,
     overview,
     quality,
+    queue,
     retrieval_pairs,
     trigger_labels,
     value_curves,
@@ -25,6 +26,7 @@ from labeling_app.screens import (
 
 PAGES = (
     (overview.page, "Overview", "overview", ":material/dashboard:"),
+    (queue.page, "Queue", "queue", ":material/playlist_add_check:"),
     (episodes.page, "Episodes", "episodes", ":material/movie:"),
     (quality.page, "Quality", "quality", ":material/fact_check:"),
     (value_curves.page, "Value curves", "value_curves", ":material/show_chart:"),
@@ -71,6 +73,7 @@ def pages_of(root: Path) -> tuple[Any, ...]:
 def _framed(page: st.Page) -> None:
     """The sidebar, then the page; without a workspace only the sentence that says so."""
     desk.sidebar()
+    queue.sidebar()
     page.run()
 
 

@@ -162,6 +162,11 @@ def looking_at(item: str) -> None:
         st.session_state.held = (now + RENEW_S, leases().take(item, who()))
 
 
+def held() -> dict[str, str]:
+    """Item -> who else looks at it now."""
+    return {item: lease.by for item, lease in leases().held().items() if lease.by != who()}
+
+
 def decide(kind: str, item: str, value: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
     """Write one decision of the person at this tab; False (and the reason on the page) where it was refused."""
     return decide_all([(kind, item, value)], shown)
@@ -179,8 +184,10 @@ def decide_all(decisions: Sequence[tuple[str, str, Mapping[str, Any]]], shown: M
 
 def _complete(item: str, shown: Mapping[str, Any]) -> dict[str, Any]:
     """What was on the screen, with the models and parameters behind it."""
-    episode, why = item.partition(":")[0], st.session_state.get("queued", {}).get(item, "")
-    return provenance(library(), st.session_state.task, episode, st.session_state.t, why, shown)
+    episode, place = item.partition(":")[0], st.session_state.get("queued")
+    if place is not None and not place.brought(item):
+        place = None
+    return provenance(library(), st.session_state.task, episode, st.session_state.t, place, shown)
 
 
 def _write(drafts: Sequence[Event], seen: int) -> bool:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from labeling_app.data import LABELS, MEMORY, Library
+from labeling_app.ranking import Place
 
 REQUIRED = ("app", "page", "task", "value_model", "miner", "labels", "memory", "frame", "frame_range", "why")
 """version of Regrasp; page; task; hash of the value model; the miner's parameters; content hashes of the labels and of
@@ -18,9 +19,9 @@ the memory's index; the step at the cursor; the steps [start, stop) of the episo
 
 
 def provenance(
-    library: Library, task: str, episode: str, t: int, queued: str, shown: Mapping[str, Any]
+    library: Library, task: str, episode: str, t: int, place: Place | None, shown: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the page says was `shown`, completed; `queued` is the reason where the queue brought the item."""
+    """What the page says was `shown`, completed; `place` is where the queue had the item, where it brought it."""
     made = {
         "app": _version(),
         "page": "",
@@ -33,7 +34,8 @@ def provenance(
         "frame_range": [0, library.length(episode)],
         "why": "chosen from the list",
     }
-    return {**made, **shown} | ({"why": queued} if queued else {})
+    queued = {} if place is None else {"why": place.why, "queued": "random" if place.random else "ranked"}
+    return {**made, **shown, **queued}
 
 
 @cache

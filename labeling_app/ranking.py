@@ -34,6 +34,11 @@ class Place:
     """the reason, as it goes into the log"""
     random: bool
 
+    def brought(self, item: str) -> bool:
+        """True for a decision that this place led to; of a stall without a label, whatever label it was given."""
+        own = self.candidate
+        return item == own.item or (own.kind == "missed" and item.partition(":")[0] == own.episode_id)
+
 
 def queue(candidates: Sequence[Candidate], decided: Collection[str]) -> list[Place]:
     """What is not decided yet, in the order to look at it."""
