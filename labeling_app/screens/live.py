@@ -13,14 +13,17 @@ from labeling_app import desk
 from labeling_app.cursor import pictures
 from labeling_app.live import LiveView, live_figure, read_live
 
-EVERY_S = 0.5
+EVERY_S = 1.0
 RECENT = 8
 """events shown, the newest first"""
+STEADY = "<style>[data-stale=true] {opacity: 1 !important}</style>"
+"""what is about to be drawn anew does not fade meanwhile"""
 
 
 def page() -> None:
     """Draw the page."""
     st.subheader("Live")
+    st.html(STEADY)
     st.fragment(desk.explained(_now), run_every=EVERY_S)()
 
 
@@ -71,5 +74,5 @@ def _how(event: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value:.3g}" if isinstance(value, float) else str(value)
         for name, value in event.items()
-        if name not in ("t", "kind") and value not in ("", None)
+        if name not in ("t", "kind", "item", "attempt") and value not in ("", None)
     )
