@@ -9,13 +9,15 @@ import io
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import ExifTags, Image
 
 from episodes.errors import DataRefused
 from episodes.record import Array, Codec
 
 MAX_PIXELS = 64_000_000
 """a header that claims more is a damaged or hostile file, not a camera"""
+_EXIF_BEFORE = 4096
+"""bytes; EXIF follows the header of the format"""
 
 
 def encode_jpeg(rgb: Array, quality: int = 95) -> bytes:
@@ -37,17 +39,20 @@ def decode(data: bytes, codec: Codec) -> Array:
     """The uint8 (H, W, 3) RGB frame in `data`; `DataRefused` where it is cut off or damaged."""
     try:
         return _decode_jpeg(data) if codec == "jpeg" else _decode_png(data)
-    except (ValueError, OSError, SyntaxError) as error:
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataRefused(f"a {codec} frame of {len(data)} bytes cannot be decoded ({error}); copy it again") from error
 
 
 def inspect(data: bytes) -> tuple[Codec, int, int]:
     """(codec, height_px, width_px) of a foreign frame, after decoding it once to know that it can be.
 
-    Raises `DataRefused` for what is neither JPEG nor PNG, is damaged, is CMYK or claims an absurd size.
+    Raises `DataRefused` for what is neither JPEG nor PNG, is damaged, is CMYK, claims an absurd size or is to be
+    turned: some programs turn it when they show it and others do not.
     """
     codec = codec_of(data)
     height_px, width_px, _ = decode(data, codec).shape
+    if _is_turned(data):
+        raise DataRefused("its EXIF says that it is to be turned; turn its pixels (`jpegtran -rotate`, `exiftran -ai`)")
     return codec, height_px, width_px
 
 
@@ -70,9 +75,17 @@ def _decode_jpeg(data: bytes) -> Array:
 
 
 def _decode_png(data: bytes) -> Array:
+    _check_size(int.from_bytes(data[20:24]), int.from_bytes(data[16:20]))
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        _check_size(image.height, image.width)
         return np.array(image.convert("RGB"))  # a copy: as writable as a decoded JPEG
+
+
+def _is_turned(data: bytes) -> bool:
+    """True for a frame that is to be shown turned or mirrored."""
+    if not any(mark in data[:_EXIF_BEFORE] for mark in (b"Exif\0\0", b"eXIf")):
+        return False
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+        return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
 
 
 def _check_size(height_px: int, width_px: int) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from zlib import crc32
 
 import numpy as np
 import pytest
 from episode_samples import sample_frame
-from PIL import Image
+from PIL import ExifTags, Image
 
 from episodes.errors import DataRefused
 from episodes.images import decode, encode_jpeg, inspect
@@ -16,6 +17,21 @@ from episodes.images import decode, encode_jpeg, inspect
 def as_bytes(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def claiming(side_px: int) -> bytes:
+    """A small PNG whose header claims a square this large."""
+    data = as_bytes(Image.new("L", (5, 7)), "PNG")
+    header = b"IHDR" + side_px.to_bytes(4) * 2 + data[24:29]
+    return data[:12] + header + crc32(header).to_bytes(4) + data[33:]
+
+
+def turned(kind: str, orientation: int = 6) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(buffer, kind, exif=exif)
     return buffer.getvalue()
 
 
@@ -37,6 +53,7 @@ def test_inspect_tells_codec_and_size() -> None:
     assert inspect(encode_jpeg(sample_frame(0))) == ("jpeg", 16, 24)
     assert inspect(as_bytes(Image.new("L", (5, 7)), "PNG")) == ("png", 7, 5)
     assert inspect(as_bytes(Image.new("L", (5, 7)), "JPEG")) == ("jpeg", 7, 5)
+    assert inspect(turned("JPEG", orientation=1)) == ("jpeg", 6, 8)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +66,10 @@ def test_inspect_tells_codec_and_size() -> None:
         (as_bytes(Image.fromarray(sample_frame(0)), "PNG")[:-40], "cannot be decoded"),
         (as_bytes(Image.new("CMYK", (8, 8)), "JPEG"), "CMYK"),
         (as_bytes(Image.new("1", (20000, 4000)), "PNG"), "20000 x 4000"),
+        (claiming(100_000), "100000 x 100000"),
+        (claiming(10_000), "10000 x 10000"),
+        (turned("JPEG"), "is to be turned"),
+        (turned("PNG"), "is to be turned"),
     ],
 )
 def test_what_is_no_camera_frame_is_refused(data: bytes, says: str) -> None:

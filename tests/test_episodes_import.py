@@ -158,6 +158,7 @@ def foreign(tmp_path: Path, name: str, data: bytes) -> Path:
         ("x.hdf5", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("x.hdf5", b"\x89HDF\r\n\x1a\nrest", "cannot be read"),
         ("x.json", b'{"steps": {}}', "no format is recognised"),
+        ("lab.zip", b"PK\x03\x04", "this is an archive .*; unpack it and give the folder"),
     ],
 )
 def test_foreign_files_are_refused_in_one_sentence(tmp_path: Path, name: str, data: bytes, says: str) -> None:

@@ -74,3 +74,36 @@ def test_a_source_that_says_itself_what_it_holds_is_believed_no_longer_once_it_c
     for name in opened.names:
         with pytest.raises(EpisodeFormatError):
             opened.read(name)
+
+
+HEARTS = [
+    ("lerobot_v2", "meta/info.json"),
+    ("lerobot_v3", "meta/info.json"),
+    ("rlds", "1.0.0/features.json"),
+    ("rlds", "1.0.0/*.tfrecord*"),
+    ("robosuite_hdf5", "demo.hdf5"),
+    ("seed_json", "episode_000000/episode.json"),
+]
+"""a dataset, and a file without which it is none"""
+
+
+def broken(tmp_path: Path, format: str, heart: str) -> tuple[Path, Path]:
+    """The dataset in a place of its own, and that file of it."""
+    source = dataset(format, tmp_path / "lab")
+    return source, next(source.glob(heart))
+
+
+@pytest.mark.parametrize(("format", "heart"), HEARTS[:4])
+def test_the_file_that_makes_it_a_dataset_is_named_where_it_is_missing(tmp_path: Path, format: str, heart: str) -> None:
+    source, path = broken(tmp_path, format, heart)
+    path.unlink()
+    with pytest.raises(EpisodeFormatError, match=f"{path.name}' is missing|no TFRecord files in it"):
+        import_dataset(source, tmp_path / "w")
+
+
+@pytest.mark.parametrize(("format", "heart"), HEARTS)
+def test_a_file_that_git_lfs_has_not_fetched_is_named(tmp_path: Path, format: str, heart: str) -> None:
+    source, path = broken(tmp_path, format, heart)
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(EpisodeFormatError, match=f"{path.name}.* is a Git LFS pointer .*; run `git lfs pull`"):
+        import_dataset(source, tmp_path / "w", strict=True)

@@ -274,3 +274,13 @@ def test_a_newer_minor_version_is_said(tmp_path: Path) -> None:
     report = import_dataset(edited(tmp_path, codebase_version="v3.1", **without_video()), tmp_path / "w")
     assert len(report.imported) == 25
     assert any(told.startswith("this is LeRobot v3.1") for told in report.warnings)
+
+
+def test_a_list_of_episodes_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    source = edited(tmp_path, **without_video())
+    listed = source / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    table = pq.read_table(listed)
+    broken = pa.array([b"\xff\xfe"] * len(table)).cast(pa.string(), safe=False)
+    pq.write_table(table.append_column("regrasp", broken), listed)
+    with pytest.raises(EpisodeFormatError, match="no Parquet file, or not the columns of one"):
+        import_dataset(source, tmp_path / "w")

@@ -69,9 +69,13 @@ def detected(path: Path, mapping: ImportMapping) -> str:
         if detect(path):
             return name
     what = "no format is recognised"
-    remedy = f"give a dataset of one of {', '.join(readers())}, or force one with --format"
-    if starts_with(path, LFS_POINTER):
-        what, remedy = "this is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
+    known = ", ".join(readers())
+    remedy = f"give one of {known}, force one with --format, or describe a text table in a mapping file (--mapping)"
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    if pointer := next((file for file in files if starts_with(file, LFS_POINTER)), None):
+        what, remedy = f"{pointer.name} is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
+    if any(starts_with(path, magic) for magic in (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf")):
+        what, remedy = "this is an archive", "unpack it and give the folder"
     raise EpisodeFormatError(what, file=path.name, remedy=remedy)
 
 

@@ -119,7 +119,7 @@ class Datasets:
     def at(self, key: str) -> h5py.Dataset:
         """The dataset at `key`, which has to be there."""
         if key not in self._own:
-            raise self.refusal(f"there is no {key} in it", key)
+            raise self.refusal(f"there is no dataset {key} in it", key)
         return self._own[key]
 
     def numbers(self, key: str) -> Array:

@@ -12,6 +12,8 @@ from episodes.errors import EpisodeFormatError
 from episodes.formats.source import first_error, inside
 
 PLACE = "meta/info.json"
+_BESIDE = ("meta/episodes.jsonl", "meta/tasks.jsonl", "meta/tasks.parquet")
+"""a dataset that has one of these has lost the other"""
 _LARGEST = 64 << 20
 """bytes; a dataset of a thousand columns stays below one megabyte"""
 _AGAIN = "copy the dataset again, whole"
@@ -67,7 +69,7 @@ class Info(pydantic.BaseModel):
 
 def version_of(root: Path) -> str | None:
     """The version that the dataset says it has; "" where it says nothing readable, None where it is no dataset."""
-    if not (root / PLACE).is_file():
+    if not any((root / place).is_file() for place in (PLACE, *_BESIDE)):
         return None
     try:
         return _Version.model_validate_json(_text(root)).codebase_version

@@ -43,7 +43,9 @@ class LeRobotV3(LeRobot):
     def _list(self) -> dict[str, Row | EpisodeFormatError]:
         rows: dict[str, Row | EpisodeFormatError] = {}
         for path in sorted((self.root / _EPISODES).rglob("*.parquet")):
-            for row in self._read(path.relative_to(self.root), _NEEDED).to_pylist():
+            with reading(path.name):
+                listed = self._read(path.relative_to(self.root), _NEEDED).to_pylist()
+            for row in listed:
                 index = str(whole(row, "episode_index", file=path.name, episode=""))
                 what = "the episode is listed twice"
                 again = EpisodeFormatError(what, file=path.name, episode=index, key="episode_index", remedy=MEND)

@@ -35,7 +35,7 @@ def read_frames(
         with av.open(str(path), options=_CONTAINERS) as container:
             frames, size = _encoded(container, round(start_s * fps), count, fps, alone)
     except (av.FFmpegError, IndexError, ValueError, OverflowError) as error:
-        what = f"the video cannot be decoded: {error}"
+        what = f"the video cannot be decoded: {getattr(error, 'strerror', None) or error}"
         raise EpisodeFormatError(
             what, file=path.name, episode=episode, key=key, remedy="copy the video again"
         ) from error

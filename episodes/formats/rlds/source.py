@@ -47,8 +47,8 @@ _GZIP = b"\x1f\x8b"
 
 
 def detect(path: Path) -> bool:
-    """True for a directory with `features.json` and TFRecord files, itself or below, or one of those files."""
-    return bool(_files(path)) and (_home(path) / "features.json").is_file()
+    """True for a directory with `features.json` or TFRecord files, itself or below, or one of those files."""
+    return bool(_files(path)) or (path.is_dir() and (_home(path) / "features.json").is_file())
 
 
 class Rlds:
@@ -169,11 +169,14 @@ def _is_bookkeeping(key: str) -> bool:
 
 
 def _home(path: Path) -> Path:
-    """The directory of `features.json`: a dataset's own, or the one version below it."""
+    """The directory of `features.json`, or without one of the shards: a dataset's own, or the one version below it."""
     if path.is_file():
         return path.parent
-    found = sorted(file.parent for file in path.rglob("features.json"))
-    return found[0] if len(found) == 1 else path
+    for name in ("features.json", "*.tfrecord*"):
+        found = {file.parent for file in path.rglob(name)}
+        if len(found) == 1:
+            return found.pop()
+    return path
 
 
 def _files(path: Path) -> list[Path]:

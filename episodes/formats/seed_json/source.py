@@ -23,6 +23,7 @@ from episodes.errors import DataRefused, EpisodeFormatError
 from episodes.formats import fields, meaning
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
+    LFS_POINTER,
     MEND,
     Clock,
     ImportMapping,
@@ -32,6 +33,7 @@ from episodes.formats.source import (
     inside,
     pack_foreign,
     placing,
+    starts_with,
     tell_once,
 )
 from episodes.record import Array, EncodedFrames, Episode
@@ -86,7 +88,8 @@ class SeedJson:
 
     def __init__(self, path: Path, mapping: ImportMapping, fps: float | None) -> None:
         self.root = path if path.is_dir() else path.parent
-        self.names = [str(file.relative_to(self.root)) for file in _episode_files(path)]
+        unfetched = {file for file in _json_files(path) if starts_with(file, LFS_POINTER)}
+        self.names = [str(file.relative_to(self.root)) for file in sorted({*_episode_files(path), *unfetched})]
         self.warnings: list[str] = []
         self._mapping, self._fps = mapping, fps
 
@@ -203,6 +206,9 @@ class _Columns(Mapping[str, Array]):
 
 def _episode_files(path: Path) -> Iterator[Path]:
     """JSON files with a list of `steps`, cut off ones too, in name order; other JSON lies about in any dataset."""
-    for file in sorted(path.rglob("*.json")) if path.is_dir() else [path]:
-        if file.suffix == ".json" and file.is_file() and _STEPS.search(file.read_bytes()):
-            yield file
+    return (file for file in _json_files(path) if _STEPS.search(file.read_bytes()))
+
+
+def _json_files(path: Path) -> Iterator[Path]:
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    return (file for file in files if file.suffix == ".json" and file.is_file())

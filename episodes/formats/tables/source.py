@@ -57,6 +57,9 @@ class Columns:
         for file in _files(path, mapping.table.files):
             self._enter(str(file.relative_to(self.root)))
         self.names = [*self._spans, *self._damaged]
+        if not self.names:
+            what = f"there are no files {mapping.table.files or 'of CSV, TSV or Parquet'} in it"
+            raise EpisodeFormatError(what, file=path.name, remedy="say table.files in a mapping file (--mapping)")
         self._check_mapping(path.name)
         pickles = len(list(path.rglob("*.pkl"))) if path.is_dir() else 0
         self.warnings = [f"not read: {pickles} pickles beside the tables, which can run code"] if pickles else []
