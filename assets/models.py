@@ -98,8 +98,9 @@ def _calibrated(trigger: Trigger, alarms: dict[str, list[bool]]) -> CheckResult:
 
 @stage("models/recovery")
 def recovery(work: Work) -> Made:
-    """Clone what people did while they drove, towards where they came to."""
-    from models.recovery import fit_recovery
+    """Clone what people did while they drove, towards where they came to, with the head that the settings choose."""
+    from models.recovery_heads import fit_recovery_policy
 
-    fitted = fit_recovery(inputs.episodes(work), work.config("recovery"), progress=work.progress)
-    return Made(metadata={"model": fitted.save(work.out)})
+    head = work.config("recovery_head")
+    fitted = fit_recovery_policy(inputs.episodes(work), work.config("recovery"), head, progress=work.progress)
+    return Made(metadata={"model": fitted.save(work.out), "head": head.head})

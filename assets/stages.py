@@ -156,7 +156,10 @@ STAGES: tuple[Stage, ...] = (
         partition="task",
         about="The goal-conditioned recovery policy: from a stuck state and a goal to the next eight actions.",
         deps=("episodes/decided", "episodes/split"),
-        configs={"recovery": "models.recovery:RecoveryConfig"},
+        configs={
+            "recovery": "models.recovery:RecoveryConfig",
+            "recovery_head": "models.recovery_heads:RecoveryHeadConfig",
+        },
         checks=("human_segments",),
         kinds=("pytorch",),
     ),

@@ -14,7 +14,7 @@ from models.intervention import InterventionModel
 from models.memory import RecoveryMemory
 from models.monitoring import MonitorStream
 from models.recall import SituationEncoder, recall
-from models.recovery import RecoveryPolicy
+from models.recovery_heads import load_recovery_policy
 from models.report_rows import Row
 from models.trigger import Trigger
 from models.value import ValueModel
@@ -51,7 +51,7 @@ def _calls(parts: Mapping[str, Path], episode: StepData) -> dict[str, Callable[[
     stream = MonitorStream(value, intervention, Trigger.load(parts["trigger"]), episode.proprio_names)
     encoder = SituationEncoder.load(parts["memory"])
     memory = RecoveryMemory.load(parts["memory"], encoder.encoder_id)
-    policy = RecoveryPolicy.load(parts["recovery"])
+    policy = load_recovery_policy(parts["recovery"])
     cameras, image_px = value.config.cameras, value.config.image_px
     frames = episode.images([0], cameras, image_px)[0] if cameras else None
     force_n = np.sqrt((np.asarray(episode.wrench, float)[:, :3] ** 2).sum(axis=1))
