@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import streamlit as st
@@ -17,6 +16,7 @@ from episodes.record import Array
 from labeling_app import desk
 from labeling_app.drafts import Interval, boxed, hold
 from labeling_app.known import painted
+from labeling_app.plain_table import plain_table
 
 WORDS = {"progress": "Progress", "stagnant": "Stagnant", "regress": "Regress", "none": "Clear"}
 
@@ -124,18 +124,8 @@ def _share(runs: Sequence[tuple[str, int, int]], flags: Mapping[str, Array]) -> 
 
 def table(rows: Sequence[Seen]) -> None:
     """What people saw, one row a kind of mark."""
-    cell = "padding:1px 12px 1px 0;border:0;text-align:"
-    heads = ("steps", "labelled as stuck", "early trigger on", "V per second")
-    right = "".join(f'<th style="{cell}right;font-weight:500;opacity:.75">{name}</th>' for name in heads)
-    head = f'<th style="{cell}left;font-weight:500;opacity:.75">seen</th>{right}'
-    body = "".join(
-        f'<tr><td style="{cell}left">{escape(row.mark)}</td>'
-        + "".join(f'<td style="{cell}right">{text}</td>' for text in _cells(row))
-        + "</tr>"
-        for row in rows
-    )
-    style = "border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums"
-    st.html(f'<table style="{style}"><tr>{head}</tr>{body}</table>')
+    head = ("seen", "steps", "labelled as stuck", "early trigger on", "V per second")
+    plain_table([(row.mark, *_cells(row)) for row in rows], head)
 
 
 def _cells(row: Seen) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
 from labeling_app.labels import Label
+from labeling_app.plain_table import plain_table
 
 
 def terms_table(
@@ -22,19 +22,8 @@ def terms_table(
     if not names:
         st.caption("The rule left no terms for this episode.")
         return
-    cell = "padding:1px 10px 1px 0;border:0"
-    rows = "".join(
-        f'<tr><td style="{cell};opacity:.75">{escape(name.replace("_", " "))}</td>'
-        f'<td style="{cell};text-align:right">{shown(here.get(name))}</td>'
-        f'<td style="{cell};text-align:right">{shown(over.get(name))}</td></tr>'
-        for name in names
-    )
-    head = "".join(
-        f'<th style="{cell};font-weight:500;opacity:.75;text-align:{side}">{title}</th>'
-        for title, side in (("what the rule saw", "left"), (f"at step {t}", "right"), ("over the label", "right"))
-    )
-    style = "width:100%;border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums"
-    st.html(f'<table style="{style}"><tr>{head}</tr>{rows}</table>')
+    head = ("what the rule saw", f"at step {t}", "over the label")
+    plain_table([(name.replace("_", " "), shown(here.get(name)), shown(over.get(name))) for name in names], head)
 
 
 def at_step(terms: pl.DataFrame | None, episode_id: str, t: int) -> dict[str, Any]:
@@ -47,13 +36,13 @@ def at_step(terms: pl.DataFrame | None, episode_id: str, t: int) -> dict[str, An
 
 
 def shown(value: Any) -> str:
-    """A term's value as text that is safe in a page; a dash where the rule had too little to measure it."""
+    """A term's value as text, bold where a rule fired; a dash where the rule had too little to measure it."""
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "<b>yes</b>" if value else "no"
+        return "*yes" if value else "no"
     if isinstance(value, float):
         if math.isnan(value):
             return "–"
         return f"{value:.4g}"
-    return escape(str(value))
+    return str(value)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import streamlit as st
@@ -17,6 +16,7 @@ from episodes.errors import RegraspError
 from labeling_app import desk, known
 from labeling_app.data import LABELS
 from labeling_app.labels import Label
+from labeling_app.plain_table import plain_table
 from models.agreement import Agreement
 from models.calibration import thresholds
 from models.conformal import needed
@@ -58,7 +58,8 @@ def _panel(task: str, labels: Sequence[Label]) -> dict[str, Found]:
     before, after = (counted(each, episodes, **judged) for each in (old, found))
     rows = _label_rows(before, after) + _alarm_rows(task, stamp, alphas)
     with table_at:
-        _table(rows)
+        told = [(name, now, f"*{then}" if then != now else then) for name, now, then in rows]
+        plain_table(told, ("", "as mined now", "what if"))
         usual = {
             each.name: now.get(each.name, each.default) if rule == TRAINED else each.default for each in RULES[rule]
         }
@@ -149,20 +150,6 @@ def _alarm_rows(task: str, stamp: tuple[int, ...], alphas: Mapping[str, float]) 
 
 def _threshold(value: float, alpha: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else f"never: needs {needed(alpha)} successes"
-
-
-def _table(rows: Sequence[Row]) -> None:
-    """Name, as it is, as it would be; what changes is bold."""
-    cell = "padding:2px 10px 2px 0;border:0;text-align:"
-    body = "".join(
-        f'<tr><td style="{cell}left;opacity:.75">{escape(name)}</td><td style="{cell}right">{escape(now)}</td>'
-        f'<td style="{cell}right">{f"<b>{escape(then)}</b>" if then != now else escape(then)}</td></tr>'
-        for name, now, then in rows
-    )
-    heads = (("", "left"), ("as mined now", "right"), ("what if", "right"))
-    head = "".join(f'<th style="{cell}{side};font-weight:500;opacity:.75">{title}</th>' for title, side in heads)
-    style = "width:100%;border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums"
-    st.html(f'<table style="{style}"><tr>{head}</tr>{body}</table>')
 
 
 def _remedy(task: str, rule: str, changed: Mapping[str, float], alphas: Mapping[str, float]) -> None:

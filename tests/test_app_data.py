@@ -159,7 +159,7 @@ def test_terms_are_those_of_the_step_and_safe_to_show(workspace: tuple[Path, lis
     assert at_step(terms, ids[1], STUCK[0])["plateau"] is True
     assert at_step(terms, ids[0], STUCK[0])["plateau"] is False
     assert at_step(terms, "unknown", 3) == at_step(None, ids[0], 3) == {}
-    assert [shown(value) for value in (None, True, 0.25, "<b>")] == ["", "<b>yes</b>", "0.25", "&lt;b&gt;"]
+    assert [shown(value) for value in (None, True, 0.25, "<b>")] == ["", "*yes", "0.25", "<b>"]
 
 
 def test_the_app_serves_this_machine_alone(tmp_path: Path) -> None:
