@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from episodes.errors import DataRefused
+from episodes.errors import DataRefused, UsageError
 from episodes.record import ActionSource, Array
 from models import checkpoint
 from models.curve import Runs
@@ -30,11 +30,20 @@ from models.sealed import as_written
 from models.stall import trailing_mean
 from models.value import ValueCurves, ValueModel, infer
 
+WITHOUT = {"no_future": ("future",), "no_value": ("next_value", "value"), "no_risk": ("risk",)}
+"""ablation -> the terms of the loss that it leaves out"""
+VARIANTS = ("full", "one_scalar", *WITHOUT)
+VALUE_FEATURES = 6
+"""the first ones of the history: V, when it rose, what it gained"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterventionConfig:
     """Settings of the compact intervention model."""
 
+    variant: str = "full"
+    """full (ours), one_scalar (the release's: risk and trigger are one output), or an ablation of the paper: no_future
+    (heads read the present latent), no_value (no value heads, no V in history), no_risk (no risk head, no history)"""
     steps: int = 600
     batch: int = 256
     learning_rate: float = 1e-3
@@ -48,12 +57,17 @@ class InterventionConfig:
     gamma: float = 0.9
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise UsageError(f"there is no intervention model {self.variant!r}; use one of {', '.join(VARIANTS)}")
+
 
 class InterventionNet(nn.Module):
     """Heads on (latent, action, history)."""
 
-    def __init__(self, latent: int, action: int) -> None:
+    def __init__(self, latent: int, action: int, variant: str = "full") -> None:
         super().__init__()
+        self.variant = variant
         self.context = mlp([latent + action, 128, 128])
         self.future = mlp([128, 128, latent])
         self.values = nn.ModuleList(mlp([latent, 64, 1]) for _ in range(2))
@@ -64,15 +78,24 @@ class InterventionNet(nn.Module):
 
     def forward(self, z_BD: Tensor, a_BA: Tensor, h_BF: Tensor) -> dict[str, Tensor]:
         context = self.context(torch.cat([z_BD, a_BA], 1))
-        future_BD = z_BD + self.future(context)
+        future_BD = z_BD if self.variant == "no_future" else z_BD + self.future(context)
+        h_BF = self._seen(h_BF)
         joint = torch.cat([future_BD, self.encode_history(h_BF)], 1)
         return {
             "future": future_BD,
             "next_value": torch.cat([head(future_BD) for head in self.values], 1),
             "value": self.current_value(context)[:, 0],
             "risk": self.risk(joint)[:, 0],
-            "trigger": self.trigger(joint)[:, 0],
+            "trigger": (self.risk if self.variant == "one_scalar" else self.trigger)(joint)[:, 0],
         }
+
+    def _seen(self, h_BF: Tensor) -> Tensor:
+        """The history that a variant may see."""
+        if self.variant == "no_risk":
+            return torch.zeros_like(h_BF)
+        if self.variant != "no_value":
+            return h_BF
+        return torch.cat([torch.zeros_like(h_BF[:, :VALUE_FEATURES]), h_BF[:, VALUE_FEATURES:]], 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +160,8 @@ class InterventionModel:
         with as_written(directory):
             config = InterventionConfig(**saved["config"])
             kept = {key: saved[key] for key in ("latent_size", "action_size", "value_hash")}
-            nets = [InterventionNet(saved["latent_size"], saved["action_size"]).eval() for _ in range(saved["nets"])]
+            sizes = saved["latent_size"], saved["action_size"], config.variant
+            nets = [InterventionNet(*sizes).eval() for _ in range(saved["nets"])]
         checkpoint.load_state({f"net{k}.": net for k, net in enumerate(nets)}, tensors)
         return cls(config, nets, **kept)
 
@@ -211,20 +235,24 @@ def focal_loss(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tens
 
 
 def losses(out: Mapping[str, Tensor], rows: _Rows, draw: Tensor, config: InterventionConfig) -> dict[str, Tensor]:
-    """The five terms, each with weight 1 as in the release, at the steps `draw`, whose labels are known."""
+    """The five terms, each with weight 1 as in the release, at the steps `draw`, whose labels are known.
+
+    An ablation leaves out the terms of what it does without.
+    """
     smooth = nn.functional.smooth_l1_loss
-    return {
+    terms = {
         "future": 2 - 2 * nn.functional.cosine_similarity(out["future"], rows.next_latent[draw]).mean(),
         "next_value": smooth(out["next_value"], rows.next_value[draw][:, None].expand(-1, 2)),
         "value": smooth(out["value"], rows.value[draw]),
         "risk": smooth(out["risk"], rows.risk[draw]),
         "trigger": focal_loss(out["trigger"], rows.label[draw], config.focal_alpha, config.focal_gamma),
     }
+    return {name: term for name, term in terms.items() if name not in WITHOUT.get(config.variant, ())}
 
 
 def _train(rows: _Rows, config: InterventionConfig, seed: int) -> InterventionNet:
     generator = seeded(seed)
-    net = InterventionNet(rows.latent.shape[1], rows.action.shape[1])
+    net = InterventionNet(rows.latent.shape[1], rows.action.shape[1], config.variant)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     groups = [torch.nonzero(rows.label == y)[:, 0] for y in (0.0, 1.0)]
     draws = [Draws(rows.weight[group].numpy(), generator) for group in groups]

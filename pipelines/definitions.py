@@ -7,14 +7,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets import benchmark, episodes, labels, memory, models, quality, releases, reports, triggers, values
+from assets import ablations, benchmark, episodes, labels, memory, models, quality, releases, reports, triggers, values
 from assets.making import Maker
 from episodes.workspace import workspace_lock
 from pipelines.resources import workspace_root
 from pipelines.sensors import what_is_stale
 
 ASSETS = dg.load_assets_from_modules(
-    [episodes, quality, values, labels, models, triggers, memory, reports, releases, benchmark]
+    [episodes, quality, values, labels, models, triggers, memory, reports, releases, ablations, benchmark]
 )
 
 
