@@ -184,9 +184,13 @@ def pack_foreign(frames: Iterable[bytes], *, file: str, episode: str, key: str) 
         try:
             found = inspect(data)
         except DataRefused as error:
-            raise EpisodeFormatError(f"frame {t}: {error}", file=file, episode=episode, key=key, remedy=MEND) from error
-        if seen not in (None, found):
-            what = f"frame {t} is {found} where the frames before are {seen}"
+            what, _, remedy = str(error).rpartition("; ")
+            raise EpisodeFormatError(
+                f"frame {t}: {what}", file=file, episode=episode, key=key, remedy=remedy
+            ) from error
+        if seen is not None and seen != found:
+            one, other = (f"{codec} of {width} x {height} pixels" for codec, height, width in (found, seen))
+            what = f"frame {t} is {one} and the frames before are {other}"
             raise EpisodeFormatError(what, file=file, episode=episode, key=key, remedy=MEND)
         seen = found
         kept.append(data)
