@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from audits.events import Event, canonical, draft_of
 from audits.log import AuditLog
@@ -89,6 +91,25 @@ def load(log: AuditLog, kind: str, name: str) -> Freeze:
     if name not in found:
         raise UsageError(f"there is no freeze {name!r} of {kind}; there are: {', '.join(found) or 'none'}")
     return found[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One item about which two sets of decisions differ."""
+
+    item: str
+    before: Mapping[str, Any]
+    """what was decided; empty where nothing was"""
+    after: Mapping[str, Any]
+
+
+def difference(before: Decisions, after: Decisions) -> list[Changed]:
+    """The items that two sets of decisions differ in, in the order of their names."""
+    return [
+        Changed(item, before.get(item, {}), after.get(item, {}))
+        for item in sorted({*before, *after})
+        if before.get(item) != after.get(item)
+    ]
 
 
 def _read(event: Event) -> Freeze:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import polars as pl
 import streamlit as st
 
-from audits.freeze import FREEZE_KINDS, freeze, list_freezes, standing
+from audits.freeze import FREEZE_KINDS, Freeze, difference, freeze, list_freezes, standing
+from audits.state import Decisions
 from episodes.errors import RegraspError
 from labeling_app import desk
+from labeling_app.effect import NEXT, compared
+from labeling_app.words import decided
+
+MOST_ROWS = 200
 
 
 def freeze_box(kind: str, effect: Mapping[str, object]) -> None:
@@ -19,6 +25,10 @@ def freeze_box(kind: str, effect: Mapping[str, object]) -> None:
     decisions = standing(desk.state(), kind)
     with st.expander(f"Freeze {kind} for training", icon=":material/ac_unit:", expanded=bool(made)):
         st.caption(" · ".join(f"{count} {name}" for name, count in effect.items()))
+        frozen = made[-1].decisions if made else {}
+        st.dataframe(
+            compared(desk.library(), st.session_state.task, kind, frozen, decisions), hide_index=True, height="content"
+        )
         with st.form(f"freeze-{kind}", border=False):
             name_box, button_box = st.columns([3, 1], vertical_alignment="bottom")
             box = f"freeze-name-{kind}"
@@ -35,7 +45,25 @@ def freeze_box(kind: str, effect: Mapping[str, object]) -> None:
                 f"Newest: **{desk.plain(newest.name)}**, {_many(newest.count)}, `{newest.hash[:12]}`. "
                 + ("Nothing was decided since." if same else "There are decisions that it does not hold yet.")
             )
-            desk.empty("Training reads the newest freeze. Publish it with:", "regrasp materialize")
+            desk.empty(f"Training reads the newest freeze. {NEXT[kind]} Publish it with:", "regrasp materialize")
+        _difference(kind, made, decisions)
+
+
+def _difference(kind: str, made: Sequence[Freeze], decisions: Decisions) -> None:
+    """What changed between two freezes, or between one and now."""
+    if not made:
+        return
+    sets = {"what stands now": decisions} | {found.name: found.decisions for found in reversed(made)}
+    left, right = st.columns(2)
+    before = left.selectbox("Compare", list(sets)[1:], key=f"diff-before-{kind}")
+    after = right.selectbox("with", list(sets), key=f"diff-after-{kind}")
+    changed = difference(sets[before], sets[after])
+    st.caption(f"{len(changed)} items differ" + (f", {MOST_ROWS} of them here" if len(changed) > MOST_ROWS else ""))
+    rows = [
+        {"item": each.item, before: decided(each.before), after: decided(each.after)} for each in changed[:MOST_ROWS]
+    ]
+    if rows:
+        st.dataframe(pl.DataFrame(rows), hide_index=True)
 
 
 def counts(verdicts: list[str], names: Mapping[str, str]) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from audits.events import Event
 
 
@@ -13,6 +15,11 @@ def told(event: Event) -> str:
         return f"takes back {event.value['seq']}"
     what = event.kind.partition(".")[2].replace("_", " ")
     return f"{what}: " + ", ".join(said(name, value) for name, value in event.value.items())
+
+
+def decided(decisions: Mapping[str, object]) -> str:
+    """What stands decided about an item."""
+    return ", ".join(said(name, value) for name, value in decisions.items()) or "nothing"
 
 
 def said(name: str, value: object) -> str:

@@ -124,3 +124,23 @@ def test_a_freeze_is_counted_as_a_freeze(root: Path, capsys: pytest.CaptureFixtu
     assert run(root, "audit", "verify", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found == {"decisions": 1, "freezes": 2, "head": AuditLog(root / "audits.sqlite").head()[1]}
+
+
+def test_the_log_says_what_was_decided_and_what_was_taken_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    AuditLog(root / "audits.sqlite").undo(2, by="bo")
+    capsys.readouterr()
+    assert run(root, "audit", "log") == 0
+    said = capsys.readouterr().out
+    assert "excluded True (taken back)" in said
+    assert "seq 2" in said
+
+
+def test_two_freezes_are_compared(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run(root, "audit", "diff", "episodes", "nothing", "first", "--json") == 0
+    (changed,) = json.loads(capsys.readouterr().out)
+    assert (changed["before"], changed["after"]) == ({}, {"excluded": True})
+    assert run(root, "audit", "diff", "episodes", "first", "first") == 0
+    assert "hold the same decisions" in capsys.readouterr().out
+    assert run(root, "audit", "diff", "episodes", "first", "gone") == 2
+    assert "there is no freeze 'gone'" in capsys.readouterr().err

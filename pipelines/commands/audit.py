@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, subcommand
 
@@ -26,12 +27,19 @@ class Log:
     def run(self, root: Path) -> int:
         from dataclasses import asdict
 
+        from audits.log import undone
+
         log = _log(root)
         events = log.events() if log else []
         if self.json:
             print_json([asdict(event) for event in events])
         else:
-            shown = [{"seq": e.seq, "at": e.at, "by": e.by, "kind": e.kind, "item": e.item} for e in events]
+            out = undone(events)
+            shown = [
+                {"seq": e.seq, "at": e.at, "by": e.by, "kind": e.kind, "item": e.item}
+                | {"decision": _told({} if e.kind == "freeze" else e.value) + (" (taken back)" if e.seq in out else "")}
+                for e in events
+            ]
             print_rows(shown, empty="no decisions yet; make some with `regrasp app`")
         return 0
 
@@ -122,6 +130,37 @@ class Freeze:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Diff:
+    """What differs between two freezes of one kind."""
+
+    kind: Positional[Literal["episodes", "labels", "pairs"]]
+    """which decisions"""
+    before: Positional[str]
+    """name of a freeze"""
+    after: Positional[str]
+    """name of another"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self, root: Path) -> int:
+        from dataclasses import asdict
+
+        from audits.freeze import difference, load
+
+        log = _log(root)
+        if log is None:
+            raise UsageError("nobody has decided anything yet, so there is no freeze; see `regrasp audit freeze`")
+        before, after = (load(log, self.kind, name).decisions for name in (self.before, self.after))
+        changed = difference(before, after)
+        if self.json:
+            print_json([asdict(each) for each in changed])
+        else:
+            rows = [{"item": c.item, self.before: _told(c.before), self.after: _told(c.after)} for c in changed]
+            print_rows(rows, empty=f"{self.before} and {self.after} hold the same decisions")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audit:
     """The log of people's decisions."""
 
@@ -131,10 +170,15 @@ class Audit:
         | Annotated[Export, subcommand("export")]
         | Annotated[ImportLog, subcommand("import")]
         | Annotated[Freeze, subcommand("freeze")]
+        | Annotated[Diff, subcommand("diff")]
     )
 
     def run(self, root: Path) -> int:
         return self.verb.run(root)
+
+
+def _told(decision: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in decision.items())
 
 
 def _log(root: Path) -> AuditLog | None:
