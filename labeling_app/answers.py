@@ -21,6 +21,7 @@ from labeling_app.data import MEMORY, Library
 from labeling_app.known import AUDITED, SPLIT, TABLE
 from labeling_app.pairs import Pair
 from labeling_app.palette import OUTCOMES, VERDICTS
+from models.sealed import read_sealed
 
 K = 5
 Features = npt.NDArray[np.float32]
@@ -80,6 +81,12 @@ def _answers(place: str, stamps: tuple[int, ...]) -> Answers:
 
     encoder = SituationEncoder.load(Path(place))
     return Answers(RecoveryMemory.load(place, encoder.encoder_id), encoder)
+
+
+def removed(library: Library, task: str) -> list[str]:
+    """Ids of the items that people took out of the task's memory."""
+    path = library.workspace.derived / MEMORY / task / "memory.json"
+    return list(read_sealed(path)["removed"]) if path.exists() else []
 
 
 def gap_mm(library: Library, first: tuple[str, int], second: tuple[str, int]) -> float:

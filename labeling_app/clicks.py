@@ -1,8 +1,8 @@
 """Clicks on a figure whose dragging draws boxes, and its edges that can be pulled: Streamlit reports neither.
 
-A component without a face listens on the one figure of the page. A click hands over where it was: the step, and the
-custom data of the bar that was hit. Where the page gives an interval, its two edges can be caught within `GRAB_PX` and
-pulled: plotly never sees that drag, and the page is told which edge went to which step.
+A component without a face listens on the one figure of the page that can be brushed. A click hands over where it was:
+the step, and the custom data of the bar that was hit. Where the page gives an interval, its two edges can be caught
+within `GRAB_PX` and pulled: plotly never sees that drag, and the page is told which edge went to which step.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ export default function ({ data, setTriggerValue }) {
     figure.removeEventListener("mousedown", down, true);
   };
   const attach = () => {
-    const found = document.querySelector(".js-plotly-plot");
+    const all = [...document.querySelectorAll(".js-plotly-plot")];
+    const found = all.find((each) => each._fullLayout && each._fullLayout.dragmode === "select");
     if (!found || !found.on || found === figure) return;
     release();
     figure = found;

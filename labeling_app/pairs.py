@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,15 +40,21 @@ class Pair:
     """taken out of the memory: not retrieved any more"""
 
 
-def pairs_of(table: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]]) -> list[Pair]:
-    """Of the memory, by stuck episode and step, the most similar first; then those that are out of it."""
+def pairs_of(
+    table: pl.DataFrame, decisions: Mapping[str, Mapping[str, Any]], removed: Collection[str] = ()
+) -> list[Pair]:
+    """Of the memory, by stuck episode and step, the most similar first; then those whose goal is out of it.
+
+    `removed`: ids of the memory's items that people took out, each ending with its goal.
+    """
     ordered = table.sort("query_episode", "query_t", "similarity", descending=[False, False, True])
     kept = [_given(row, decisions) for row in ordered.iter_rows(named=True)]
     known = {pair.pair_id for pair in kept}
-    episodes = {pair.query_episode for pair in kept} | {pair.goal_episode for pair in kept}
-    gone = [named(item, decided.get("verdict", "")) for item, decided in sorted(decisions.items()) if item not in known]
-    out = [pair for pair in gone if pair is not None and {pair.query_episode, pair.goal_episode} & episodes]
-    return [*kept, *(pair for pair in out if pair.verdict not in ("", "valid"))]
+    gone = {item.rpartition(">")[2] for item in removed}
+    others = [
+        named(item, decided.get("verdict", "")) for item, decided in sorted(decisions.items()) if item not in known
+    ]
+    return [*kept, *(pair for pair in others if pair and f"{pair.goal_episode}:{pair.goal_t}" in gone)]
 
 
 def named(pair_id: str, verdict: str = "") -> Pair | None:

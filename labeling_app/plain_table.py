@@ -22,7 +22,7 @@ def plain_table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> None
 
 
 def _cell(text: str, place: int) -> str:
-    faint = ";opacity:.75" if place == 0 else ""
+    faint = ";opacity:.75;white-space:nowrap" if place == 0 else ""
     shown = f"<b>{escape(text[1:])}</b>" if text.startswith("*") else escape(text)
     return f'<td style="{_CELL}{_side(place)}{faint}">{shown}</td>'
 

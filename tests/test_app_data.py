@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from app_workspace import MODEL, STEPS, STUCK, TASK, build
@@ -15,7 +17,12 @@ from episodes.errors import DataRefused, UsageError
 from labeling_app import command, data
 from labeling_app.data import Library
 from labeling_app.drafts import boxed, hold, next_undecided
+from labeling_app.known import painted
 from labeling_app.labels import Label, labels_of, positives
+from labeling_app.marking import compared
+from labeling_app.others import others_of
+from labeling_app.pair_scores import scores
+from labeling_app.pairs import pairs_of
 from labeling_app.seen import at_step, shown
 from models.labelling import label_id
 
@@ -170,3 +177,63 @@ def test_the_app_serves_this_machine_alone(tmp_path: Path) -> None:
     assert pairs["--server.headless"] == "true"
     assert pairs["--browser.gatherUsageStats"] == "false"
     assert arguments[arguments.index("--") + 1 :] == ["--root", str(tmp_path)]
+
+
+def test_a_later_mark_lies_over_the_earlier_and_none_takes_away() -> None:
+    given = [(0, 10, "progress"), (4, 8, "stagnant"), (6, 7, "none"), (20, 22, "regress")]
+    assert painted(given) == [
+        (0, 4, "progress"),
+        (4, 6, "stagnant"),
+        (7, 8, "stagnant"),
+        (8, 10, "progress"),
+        (20, 22, "regress"),
+    ]
+    assert painted([]) == []
+
+
+def test_marks_are_held_against_labels_alarms_and_the_slope_of_v() -> None:
+    value = np.concatenate([np.linspace(0, 1, 11), np.full(10, 1.0)])
+    labelled = np.arange(21) >= 16
+    marks = {"e": [(0, 10, "progress"), (10, 20, "stagnant")], "no curve": [(0, 9, "regress")]}
+    rose, stood = compared(marks, {"e": value}, {"e": labelled}, {}, {"e": 10.0})
+    assert (rose.mark, rose.steps, rose.labelled, rose.slope_per_s) == ("progress", 10, 0.0, pytest.approx(1.0))
+    assert (stood.labelled, stood.slope_per_s) == (pytest.approx(0.4), pytest.approx(0.0))
+    assert np.isnan(stood.alarmed)
+
+
+def test_pairs_are_scored_at_the_rank_they_were_shown_at() -> None:
+    verdicts = {"a:1>b:2": "unsafe", "a:1>c:2": "valid", "d:1>b:2": "valid"}
+    decided = {item: {"verdict": verdict} for item, verdict in verdicts.items()}
+    first, ndcg, unsafe = scores(decided, {"a:1>c:2": 2})
+    assert (first.value, first.n) == (0.5, 2)
+    assert (ndcg.value, ndcg.n) == (pytest.approx((1 / math.log2(3) + 1) / 2), 2)
+    assert (unsafe.value, unsafe.n) == (pytest.approx(1 / 3), 3)
+    assert [math.isnan(score.value) for score in scores({}, {})] == [True] * 3
+
+
+def test_a_pair_that_was_taken_out_of_the_memory_is_shown_as_such(workspace: tuple[Path, list[str]]) -> None:
+    table = Library(workspace[0]).pairs(TASK)
+    assert table is not None
+    decided = {"q:5>g:9": {"verdict": "unsafe"}, "q:5>h:9": {"verdict": "valid"}, "no pair": {"verdict": "unsafe"}}
+    *kept, out = pairs_of(table, decided, ["g:3>g:9"])
+    assert [pair.out for pair in kept] == [False] * len(table)
+    assert (out.pair_id, out.goal_t, out.verdict, out.out) == ("q:5>g:9", 9, "unsafe", True)
+
+
+def test_curves_of_others_are_found_by_our_id_or_by_where_lerobot_had_the_episode(tmp_path: Path) -> None:
+    ids = build(tmp_path, episodes=1)
+    (tmp_path / "curves").mkdir()
+    ours = pl.DataFrame({"episode_id": ids * STEPS, "frame_index": range(STEPS), "value": [0.5] * STEPS})
+    ours.write_parquet(tmp_path / "curves/before.parquet")
+    other = {"episode_index": [0] * STEPS, "frame_index": range(STEPS), "progress_sparse": [0.1] * STEPS}
+    pl.DataFrame(other).write_parquet(tmp_path / "curves/sarm_progress.parquet")
+    store = Library(tmp_path).store
+    assert {name: curve.tolist() for name, curve in others_of(store, tmp_path, ids[0], STEPS).items()} == {
+        "before": [0.5] * STEPS
+    }
+    ours.head(3).write_parquet(tmp_path / "curves/before.parquet")
+    with pytest.raises(DataRefused, match="3 steps of episode"):
+        others_of(store, tmp_path, ids[0], STEPS)
+    ours.drop("value").write_parquet(tmp_path / "curves/before.parquet")
+    with pytest.raises(DataRefused, match="holds no curves"):
+        others_of(store, tmp_path, ids[0], STEPS)

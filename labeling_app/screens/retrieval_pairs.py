@@ -17,7 +17,7 @@ import streamlit as st
 from audits.kinds import PAIR_VERDICTS
 from episodes.errors import RegraspError
 from labeling_app import desk, figures, listing
-from labeling_app.answers import answers, coverage, gap_mm, map_figure, state_of
+from labeling_app.answers import answers, coverage, gap_mm, map_figure, removed, state_of
 from labeling_app.cursor import filmstrip, frames
 from labeling_app.data import MEMORY
 from labeling_app.freezing import counts, freeze_box
@@ -43,7 +43,7 @@ def page() -> None:
 @desk.fragment
 def _workbench(task: str, table: pl.DataFrame) -> None:
     decided = desk.state().pairs
-    pairs = pairs_of(table, decided)
+    pairs = pairs_of(table, decided, removed(desk.library(), task))
     place = min(st.session_state.get("pair", 0), len(pairs) - 1)
     first = pairs[place]
     offered = _offered(task, first, decided)
@@ -133,8 +133,8 @@ def _numbers(pair: Pair, known: set[str]) -> None:
     fps = library.episode(pair.goal_episode).fps if pair.goal_episode in known else None
     way_s = (pair.goal_t - pair.key_t) / fps if pair.key_t is not None and fps else math.nan
     rows = [
-        ("similarity to the key", _figure(pair.similarity, "{:.3f}")),
-        ("value, stuck to goal", f"{_figure(pair.query_value, '{:.2f}')} → {_figure(pair.goal_value, '{:.2f}')}"),
+        ("similarity", _figure(pair.similarity, "{:.3f}")),
+        ("value", f"{_figure(pair.query_value, '{:.2f}')} → {_figure(pair.goal_value, '{:.2f}')}"),
         ("value gain", _figure(pair.goal_value - pair.query_value, "{:+.2f}")),
         ("tool, stuck to key", _figure(gap_mm(library, stuck, key) if both and key else math.nan, "{:.0f} mm")),
         ("tool, stuck to goal", _figure(gap_mm(library, stuck, goal) if both else math.nan, "{:.0f} mm")),

@@ -176,7 +176,7 @@ def _seen(curves: pl.DataFrame) -> None:
     alarmed = _flags(library.triggers(task), "early_trigger", own)
     values = columns(curves.filter(pl.col("episode_id").is_in(own)), "value")["value"]
     fps = {name: library.episode(name).fps or 1.0 for name in own}
-    st.markdown(f"**What people saw, in {len(own)} episodes**")
+    st.markdown(f"**What people saw, in {len(own)} episode{'s' * (len(own) > 1)}**")
     marking.table(marking.compared({name: marks[name] for name in own}, values, labelled, alarmed, fps))
 
 
