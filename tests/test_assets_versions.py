@@ -164,7 +164,7 @@ def test_an_episode_freeze_starts_at_decided(workspace: Workspace) -> None:
 def test_a_setting_makes_stale_what_is_made_with_it(workspace: Workspace) -> None:
     write_settings(workspace, {"recovery": {"steps": 7}})
     keys = {key for key, partition in stale(workspace) if partition == "a"}
-    assert keys == {"models/recovery", "releases/candidate"}
+    assert keys == {"models/recovery", "reports/offline", "releases/candidate"}
     assert causes(workspace, "releases/candidate", "a") == ("settings recovery changed",)
     write_settings(workspace, {})
     assert stale(workspace) == set()
