@@ -25,7 +25,7 @@ from labeling_app.opened import history, leases
 from labeling_app.opened import library as library
 from labeling_app.opened import log as log
 from labeling_app.opened import root as root
-from labeling_app.provenance import provenance
+from labeling_app.provenance import behind, queued
 
 P = ParamSpec("P")
 _COOKIE = "regrasp_by"
@@ -90,9 +90,10 @@ def adopt_link() -> None:
         )
 
 
-def publish_link() -> None:
-    """Put what is looked at into the address."""
+def publish_link(**more: str) -> None:
+    """Put what is looked at into the address, and what else the page says of itself."""
     link = {"task": st.session_state.task, "episode": st.session_state.episode, "t": str(st.session_state.t)}
+    link |= more
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
 
@@ -169,25 +170,28 @@ def held() -> dict[str, str]:
 
 def decide(kind: str, item: str, value: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
     """Write one decision of the person at this tab; False (and the reason on the page) where it was refused."""
-    return decide_all([(kind, item, value)], shown)
+    return decide_all([(kind, item, value, shown)])
 
 
-def decide_all(decisions: Sequence[tuple[str, str, Mapping[str, Any]]], shown: Mapping[str, Any]) -> bool:
-    """Write many decisions of the person at this tab: all, or none and the reason on the page."""
+def decide_all(decisions: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]) -> bool:
+    """Write many decisions (kind, item, value, shown) of the person at this tab: all, or none and the reason."""
     spent = round(time.monotonic() - st.session_state.get("since", time.monotonic()), 2)
+    made = behind(library(), st.session_state.task)
     drafts = [
-        draft_of(kind, item, by=who(), value=value, shown=_complete(item, shown), seconds=spent)
-        for kind, item, value in decisions
+        draft_of(kind, item, by=who(), value=value, shown={**made, **_seen(item), **shown, **_why(item)}, seconds=spent)
+        for kind, item, value, shown in decisions
     ]
     return _write(drafts, st.session_state.get("seen", 0))
 
 
-def _complete(item: str, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """What was on the screen, with the models and parameters behind it."""
-    episode, place = item.partition(":")[0], st.session_state.get("queued")
-    if place is not None and not place.brought(item):
-        place = None
-    return provenance(library(), st.session_state.task, episode, st.session_state.t, place, shown)
+def _seen(item: str) -> dict[str, Any]:
+    """What every page shows, unless it says otherwise."""
+    length = library().length(item.partition(":")[0])
+    return {"page": "", "frame": st.session_state.t, "frame_range": [0, length], "why": "chosen from the list"}
+
+
+def _why(item: str) -> dict[str, str]:
+    return queued(st.session_state.get("queued"), item)
 
 
 def _write(drafts: Sequence[Event], seen: int) -> bool:

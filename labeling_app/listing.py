@@ -15,12 +15,14 @@ Go = Callable[[int], None]
 """told the place in the list that was chosen"""
 _SHOWN = 6
 """rows of the table that are seen without scrolling"""
+_SENT = 500
+"""rows of the table that are sent to the browser; the page of the chosen one is always among them"""
 _HERE = st.column_config.TextColumn("", width=44, help="place in the list; ▶ is what you look at")
 
 
 def table(name: str, rows: pl.DataFrame, columns: Mapping[str, Any], place: int, go: Go) -> None:
     """These columns of the rows; a click on one chooses it."""
-    order = turned(len(rows), place)
+    order = turned(len(rows), place)[:_SENT]
     here = [f"▶{at + 1}" if at == place else f"{at + 1}" for at in order]
     key = f"{name}-{order[0]}"  # Streamlit cannot scroll a table: another first row is a new one, at its top
     st.dataframe(

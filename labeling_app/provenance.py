@@ -5,7 +5,6 @@ Every decision of the app holds all of `REQUIRED`, whatever page it was made on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -18,24 +17,23 @@ REQUIRED = ("app", "page", "task", "value_model", "miner", "labels", "memory", "
 the memory's index; the step at the cursor; the steps [start, stop) of the episode; why the item was looked at"""
 
 
-def provenance(
-    library: Library, task: str, episode: str, t: int, place: Place | None, shown: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What the page says was `shown`, completed; `place` is where the queue had the item, where it brought it."""
-    made = {
+def behind(library: Library, task: str) -> dict[str, Any]:
+    """What made that which the pages of a task show."""
+    return {
         "app": _version(),
-        "page": "",
         "task": task,
         "value_model": library.value_model(task),
         "miner": library.miner(task),
         "labels": library.manifest(LABELS, task).get("data_version", ""),
         "memory": library.manifest(MEMORY, task).get("data_version", ""),
-        "frame": t,
-        "frame_range": [0, library.length(episode)],
-        "why": "chosen from the list",
     }
-    queued = {} if place is None else {"why": place.why, "queued": "random" if place.random else "ranked"}
-    return {**made, **shown, **queued}
+
+
+def queued(place: Place | None, item: str) -> dict[str, str]:
+    """Why it was looked at, where the queue brought the item."""
+    if place is None or not place.brought(item):
+        return {}
+    return {"why": place.why, "queued": "random" if place.random else "ranked"}
 
 
 @cache

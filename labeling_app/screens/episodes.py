@@ -1,4 +1,7 @@
-"""Episodes: what happened, and how it ended. Outcome, failure mode, exclusion and note, each by one key."""
+"""Episodes: what happened, and how it ended. Outcome, failure mode, exclusion, weight and note, each by one key.
+
+A filter says which are listed, and a decision may be about all of them at once.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ import polars as pl
 import streamlit as st
 
 from audits.kinds import FAILURE_MODES
-from labeling_app import desk, figures, listing
+from labeling_app import bulk, desk, figures, filtering, listing
 from labeling_app.cursor import clicked, cursor_bar, frames
 from labeling_app.data import Library
 from labeling_app.freezing import counts, freeze_box
 from labeling_app.palette import OUTCOMES
 
+KINDS = ("episode.outcome", "episode.failure_mode", "episode.exclude", "episode.weight", "episode.note")
 _TABLE_COLUMNS = {
     "episode_id": st.column_config.TextColumn("episode", width=130),
     "session": st.column_config.TextColumn("session", width=140),
@@ -37,7 +41,11 @@ def page() -> None:
 @desk.fragment
 def _workbench(task: str) -> None:
     library = desk.library()
-    table = library.episodes(task, desk.state().episodes)
+    everything = library.episodes(task, desk.state().episodes)
+    table = filtering.chosen(everything)
+    if table.is_empty():
+        st.info("No episode fits this filter; clear it to see all of them.", icon=":material/filter_alt_off:")
+        return
     ids = table["episode_id"].to_list()
     episode_id = desk.chosen(ids)
     desk.looking_at(episode_id)
@@ -47,10 +55,11 @@ def _workbench(task: str) -> None:
         _choose(table, ids, episode_id)
         _decide(row)
         desk.trouble()
+        bulk.box(table, everything)
     with right:
         desk.explained(_recording)(library, episode_id)
-    freeze_box("episodes", _effect(table))
-    desk.publish_link()
+    freeze_box("episodes", _effect(everything))
+    desk.publish_link(**st.session_state.filter.asked())
 
 
 def _recording(library: Library, episode_id: str) -> None:
@@ -102,10 +111,15 @@ def _decide(row: dict[str, Any]) -> None:
             name = mode.replace("_", " ").capitalize()
             act = (row, "episode.failure_mode", {"mode": mode})
             desk.key(name, str(number), _say, *act, type=style, disabled=not failed)
-    out, note = st.columns([1, 2], gap="xsmall", vertical_alignment="bottom")
+    out, weight, note = st.columns([3, 2, 5], gap="xsmall", vertical_alignment="bottom")
     with out:
         word = "Include again" if row["excluded"] else "Exclude"
         desk.key(word, "e", _say, row, "episode.exclude", {"excluded": not row["excluded"]})
+    pull = f"weight-{episode_id}-{len(desk.events())}"
+    st.session_state[pull] = float(row["weight"])
+    how = "how often training draws it beside others; 0 never"
+    told = {"min_value": 0.0, "max_value": 100.0, "step": 0.5, "disabled": not desk.who(), "help": how}
+    weight.number_input("Weight", key=pull, on_change=_weigh, args=(row, pull), **told)
     box = f"note-{episode_id}-{len(desk.events())}"  # a new box after each decision: keys are shortcuts again
     st.session_state[box] = row["note"]
     note.text_input("Note", key=box, on_change=_note, args=(row, box), disabled=not desk.who(), max_chars=500)
@@ -128,7 +142,11 @@ def _note(row: dict[str, Any], box: str) -> None:
     _say(row, "episode.note", {"text": st.session_state[box]})
 
 
+def _weigh(row: dict[str, Any], box: str) -> None:
+    _say(row, "episode.weight", {"weight": st.session_state[box]})
+
+
 def _undo() -> None:
-    event = desk.undo_mine("episode.outcome", "episode.failure_mode", "episode.exclude", "episode.note")
+    event = desk.undo_mine(*KINDS)
     if event is not None:
         desk.select(event.item, 0)
