@@ -18,6 +18,7 @@ RECENT = 8
 """events shown, the newest first"""
 STEADY = "<style>[data-stale=true] {opacity: 1 !important}</style>"
 """what is about to be drawn anew does not fade meanwhile"""
+_COLUMNS = {"step": st.column_config.NumberColumn(width=50), "what": st.column_config.TextColumn(width=100)}
 
 
 def page() -> None:
@@ -34,14 +35,16 @@ def _now() -> None:
             "No robot has run in this workspace yet. Record demonstrations, or run a release:", "regrasp collect"
         )
         return
-    _headline(view)
+    top = st.container()
     left, right = st.columns([5, 8], gap="medium")
+    with right:  # first: where a machine is too slow for the pace, the next drawing cuts off the end of this one
+        if len(view.source):
+            st.plotly_chart(live_figure(view), key="live", config={"displayModeBar": False})
+    with top:
+        _headline(view)
     with left:
         pictures({f"{name} camera": frame for name, frame in view.frames.items()})
         _events(view.status["events"])
-    with right:
-        if len(view.source):
-            st.plotly_chart(live_figure(view), key="live", config={"displayModeBar": False})
 
 
 def _headline(view: LiveView) -> None:
@@ -67,7 +70,7 @@ def _events(events: list[Mapping[str, Any]]) -> None:
     rows = [
         {"step": event["t"], "what": event["kind"].replace("_", " "), "how": _how(event)} for event in events[-RECENT:]
     ]
-    st.dataframe(pl.DataFrame(rows[::-1]), hide_index=True)
+    st.dataframe(pl.DataFrame(rows[::-1]), column_config=_COLUMNS, hide_index=True)
 
 
 def _how(event: Mapping[str, Any]) -> str:
