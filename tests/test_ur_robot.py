@@ -324,6 +324,8 @@ def test_a_ready_arm_says_what_it_is() -> None:
     [
         ({"get robot model": "UR10"}, "is a UR10; only a UR5e or UR7e"),
         ({"is in remote control": "false"}, "not in remote control"),
+        ({"PolyscopeVersion": "URSoftware 3.15.8"}, "only PolyScope 5 is driven"),
+        ({"PolyscopeVersion": "gibberish"}, "only PolyScope 5 is driven"),
         ({"robotmode": "Robotmode: POWER_OFF"}, "robot POWER_OFF"),
         ({"safetystatus": "Safetystatus: PROTECTIVE_STOP"}, "safety PROTECTIVE_STOP"),
     ],

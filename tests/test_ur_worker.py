@@ -225,9 +225,11 @@ def test_a_clock_that_stands_is_the_end_within_200_ms(rig: Rig) -> None:
 def test_a_worker_that_did_not_run_looks_again_before_it_judges(rig: Rig) -> None:
     rig.follow(start_pose(), 12)
     rig.link.clock_runs = False
-    rig.now_s += 5.0
+    rig.now_s += 2.0
     assert rig.cycles(1) is None
     rig.link.clock_runs = True
+    rig.link.next = replace(rig.link.next, controller_s=rig.link.next.controller_s + 1.5)
+    rig.command(Order.FOLLOW, start_pose())
     assert rig.cycles(3) is None
     assert rig.state.phase is Phase.FOLLOWING
 

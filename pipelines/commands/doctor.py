@@ -7,27 +7,52 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import track
 
-from episodes.errors import RegraspError
+from episodes.errors import DeviceError, RegraspError
 from pipelines.commands.show import print_json
 
 FREE_GB = 2.0
 """less free disk than this is too little for a demo"""
 
 
+Check = Callable[[Path], str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Check this machine and the workspace; a line for each thing, with the remedy."""
+    """Check this machine and the workspace, or an arm and its site; a line for each thing, with the remedy."""
 
+    robot: Literal["sim", "ur"] = "sim"
+    """what to check: this machine, or a UR arm behind its controller, which is not moved"""
+    host: str = ""
+    """address of the controller, for --robot ur"""
+    site: Path | None = None
+    """TOML file with the site's limits, for --robot ur; those of the simulated cell without one"""
     json: bool = False
     """print JSON"""
 
     def run(self, root: Path) -> int:
-        checks: dict[str, Callable[[Path], str]] = {
+        from pipelines.commands.robot import check_host
+
+        check_host(self.robot, self.host, None)
+        checks = self._of_machine() if self.robot == "sim" else self._of_arm()
+        results = [_tried(name, check, root) for name, check in checks.items()]
+        if self.json:
+            print_json([{"check": name, "ok": code == 0, "told": told} for name, code, told in results])
+        else:
+            for name, code, told in results:
+                print(f"{'ok ' if code == 0 else 'BAD'} {name}: {told}")
+        return max(code for _, code, _ in results)
+
+    def _of_machine(self) -> dict[str, Check]:
+        return {
             "python": _python,
             "disk": _disk,
             "rendering": _rendering,
@@ -36,13 +61,42 @@ class Doctor:
             "episodes": _episodes,
             "audit log": _audit_log,
         }
-        results = [_tried(name, check, root) for name, check in checks.items()]
-        if self.json:
-            print_json([{"check": name, "ok": code == 0, "told": told} for name, code, told in results])
-        else:
-            for name, code, told in results:
-                print(f"{'ok ' if code == 0 else 'BAD'} {name}: {told}")
-        return max(code for _, code, _ in results)
+
+    def _of_arm(self) -> dict[str, Check]:
+        return {
+            "client": lambda _: _client(),
+            "limits": lambda _: _limits(self.site),
+            "arm": lambda _: _arm(self.host),
+            "cell": lambda _: _cell(self.host),
+        }
+
+
+def _client() -> str:
+    if find_spec("rtde_control") is None:
+        raise DeviceError("the UR arm needs the package ur_rtde; run `pip install ur_rtde==1.6.5`")
+    return f"ur_rtde {version('ur_rtde')}"
+
+
+def _limits(site: Path | None) -> str:
+    from pipelines.simulated import limits_of
+    from robot_io.ur.site import told
+
+    return told(limits_of(site)).replace("\n", "\n    ")
+
+
+def _arm(host: str) -> str:
+    from robot_io.ur.dashboard import Dashboard
+    from robot_io.ur.ready import must_be_ready
+
+    with Dashboard(host) as dashboard:
+        return f"{must_be_ready(dashboard, host)}, running, in remote control"
+
+
+def _cell(host: str) -> str:
+    from robot_io.ursim.cell_client import CellClient
+
+    with closing(CellClient(host)) as cell:
+        return f"gripper {cell.sense().opening:.0%} open"
 
 
 class _Unwell(RegraspError):

@@ -66,7 +66,7 @@ class Collect:
 
         _check_count(self.episodes)
         _check_task(self.task)
-        _check_host(self.robot, self.host, self.site)
+        check_host(self.robot, self.host, self.site)
         if self.session is not None:
             check_slug("session", self.session)
         if self.policy == "none" and self.teleop == "none":
@@ -125,7 +125,7 @@ class Deploy:
 
         _check_count(self.episodes)
         _check_task(self.task)
-        _check_host(self.robot, self.host, self.site)
+        check_host(self.robot, self.host, self.site)
         release = _verified(root, self.task, self.robot, self.release)
         robot = spec_for(release, self.task)
         gates.require(gates.check(release, robot))
@@ -154,7 +154,8 @@ def _check_count(episodes: int) -> None:
         raise UsageError(f"--episodes is {episodes}; a session holds one or more")
 
 
-def _check_host(robot: str, host: str, site: Path | None) -> None:
+def check_host(robot: str, host: str, site: Path | None) -> None:
+    """`UsageError` for an arm without its address, an address without an arm, a site file that cannot be right."""
     from pipelines.simulated import limits_of
 
     limits_of(site)

@@ -27,10 +27,13 @@ class Dashboard:
             raise self._silent(error) from error
 
     def __enter__(self) -> Dashboard:
-        greeting = self._line()
-        if not greeting.startswith("Connected"):
+        try:
+            greeting = self._line()
+            if not greeting.startswith("Connected"):
+                raise DeviceError(f"what answers at {self._host}:{PORT} is no dashboard server ({greeting[:60]!r})")
+        except DeviceError:
             self._socket.close()
-            raise DeviceError(f"what answers at {self._host}:{PORT} is no dashboard server ({greeting[:60]!r})")
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

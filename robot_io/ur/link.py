@@ -6,6 +6,7 @@ What counts is that the controller's clock goes on.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -68,7 +69,10 @@ class Link(Protocol):
 
     def read(self) -> Reading: ...
     def is_connected(self) -> bool: ...
-    def servo(self, joints: Array) -> None: ...
+    def servo(self, joints: Array) -> None:
+        """`DeviceError` where the client finds out by itself that the link is lost."""
+        ...
+
     def prepare(self, setup: Setup) -> None:
         """Tool, payload, force zero, watchdog."""
         ...
@@ -147,12 +151,17 @@ class RtdeLink:
         assert joints.shape == (VECTOR,)
         assert np.isfinite(joints).all(), "the client sends NaN as it is"
         config = self._config
-        self._control.servoJ(joints.tolist(), 0.0, 0.0, 1.0 / config.frequency_hz, config.lookahead_s, config.gain)
+        period_s = 1.0 / config.frequency_hz
+        try:
+            self._control.servoJ(joints.tolist(), 0.0, 0.0, period_s, config.lookahead_s, config.gain)
+        except RuntimeError as error:
+            raise DeviceError(f"the connection to the arm is lost ({_first_line(error)})") from error
 
     def stop(self) -> None:
         """Stop the arm and the program; on a dead link this does nothing."""
-        self._control.servoStop(self._config.stop_rad_s2)
-        self._control.stopScript()
+        with suppress(RuntimeError):
+            self._control.servoStop(self._config.stop_rad_s2)
+            self._control.stopScript()
 
 
 def why_unready(safety_mode: int, robot_mode: int) -> str:

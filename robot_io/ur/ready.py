@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from episodes.errors import DeviceError
 from robot_io.ur.recovery import Modes, Next, next_step
 
+POLYSCOPE = 5
 MODELS = ("UR5", "UR7")
 """beginnings of the model names whose link lengths the kinematics have"""
 
@@ -29,4 +31,15 @@ def must_be_ready(dashboard: Asks, host: str) -> str:
         raise DeviceError(
             f"the arm at {host} is not ready (robot {modes.robot}, safety {modes.safety}); bring it up at its pendant"
         )
-    return f"{model}, {dashboard.ask('PolyscopeVersion')}"
+    return f"{model}, {_software(dashboard, host)}"
+
+
+def _software(dashboard: Asks, host: str) -> str:
+    """The software; `DeviceError` for another than PolyScope 5, whose ports and registers the driver speaks."""
+    told = dashboard.ask("PolyscopeVersion")
+    found = re.search(r"(\d+)\.\d+", told)
+    if found is None or int(found[1]) != POLYSCOPE:
+        raise DeviceError(
+            f"the arm at {host} runs {told[:40]!r}; only PolyScope {POLYSCOPE} is driven, see its pendant"
+        )
+    return told

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from episodes.errors import RegraspError
+from episodes.errors import DeviceError, RegraspError
 from episodes.record import Array
 from robot_io.ur import frames, kinematics
 from robot_io.ur.admittance import Admittance
@@ -87,12 +87,17 @@ class ServoLoop:
         commanded_s = reading.controller_s if leave else command.sent_s if command else self._started_s
         seen = self._watch.look(reading, connected=self._link.is_connected(), now_s=now_s, commanded_s=commanded_s)
         passed = self._move(reading, command, seen, late_s)
-        if passed.stop is None and not leave:
-            self._link.servo(passed.joints)
         self._states.write(to_row(self._state(reading, passed, now_s, late_s)))
         if passed.stop is not None:
             return passed.stop, passed.why
-        return (Exit.DONE, "asked to leave") if leave else None
+        return (Exit.DONE, "asked to leave") if leave else self._send(passed.joints)
+
+    def _send(self, joints: Array) -> tuple[Exit, str] | None:
+        try:
+            self._link.servo(joints)
+        except DeviceError as error:
+            return Exit.LINK_LOST, str(error)
+        return None
 
     def _command(self) -> Command | None:
         self._number, row = self._commands.count, self._commands.last()

@@ -107,6 +107,7 @@ class CellPort:
         return _json(
             {
                 "time_s": self.robot.time_s,
+                "moved_at_s": self.robot.moved_at_s,
                 "task": self.cell.task,
                 "steps": robot.steps,
                 "opening": robot.arm.jaw_m() / OPENING_MAX_M,

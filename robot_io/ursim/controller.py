@@ -28,6 +28,8 @@ DT_S = 0.002
 UNLOCK_AFTER_S = 5.0
 STOP_RAD_S2, PROTECTIVE_RAD_S2, BRAKE_RAD_S2 = 10.0, 20.0, 40.0
 """deceleration of the leading joint: program ended, protective or emergency stop, power lost"""
+MOVES_RAD_S = 0.02
+"""a joint that is slower stands"""
 ZERO_TICKS = 50
 """of force readings are averaged for a new zero"""
 START_TICKS = 5
@@ -95,6 +97,8 @@ class Controller:
         self._program: Program | None = None
         self._starts: tuple[int, Callable[[], Program]] | None = None
         self._stopped_at_s = 0.0
+        self.moved_at_s = 0.0
+        """when the arm moved last"""
 
     @property
     def time_s(self) -> float:
@@ -115,6 +119,8 @@ class Controller:
         self._run()
         self._move()
         self.arm.track(self.drive.target.q, self.drive.target.qd, DT_S)
+        if np.abs(self.arm.qd).max() > MOVES_RAD_S:
+            self.moved_at_s = self.time_s
         self.measured = self.arm.wrench
         self._recent.append(self.measured)
         self.force_on_tool = self.tool.force(self.arm.flange, self.measured)

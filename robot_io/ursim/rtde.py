@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 from robot_io.ursim import variables
 from robot_io.ursim.controller import DT_S, Controller
@@ -165,7 +166,10 @@ class Session:
             value = self._last.get(name, value)
         self._last[name] = value
         if name in given.spoiled:
-            return [given.spoiled[name], *value[1:]] if isinstance(value, list) else given.spoiled[name]
+            wrong = given.spoiled[name]
+            if isinstance(value, int):
+                return int(wrong) if isfinite(wrong) else value
+            return [wrong, *value[1:]] if isinstance(value, list) else wrong
         return value
 
     def _damaged(self, payload: bytes) -> bytes:
