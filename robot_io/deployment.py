@@ -19,6 +19,7 @@ from models.monitoring import MonitorStream
 from models.policy import BehaviourPolicy
 from models.recall import SituationEncoder, recall
 from models.recovery import RecoveryPolicy
+from models.recovery_heads import HeadPolicy, load_recovery_policy
 from models.trigger import Trigger
 from models.value import ValueModel
 from robot_io.protocols import Decision, Monitor, Observation, Recovery, RecoveryPlan, RobotSpec
@@ -99,7 +100,7 @@ class ReleaseRecovery:
 
     memory: RecoveryMemory
     encoder: SituationEncoder
-    policy: RecoveryPolicy
+    policy: RecoveryPolicy | HeadPolicy
     _pursued: tuple[float, Retrieved] | None = None
     """when the last chunk was planned, and towards what"""
 
@@ -163,7 +164,7 @@ def load_monitor(parts: Mapping[str, Path], spec: RobotSpec) -> ReleaseMonitor:
 
 def load_recovery(parts: Mapping[str, Path], spec: RobotSpec) -> ReleaseRecovery:
     """Of the directories `memory recovery`: what gets the robot out of it."""
-    encoder, policy = SituationEncoder.load(parts["memory"]), RecoveryPolicy.load(parts["recovery"])
+    encoder, policy = SituationEncoder.load(parts["memory"]), load_recovery_policy(parts["recovery"])
     _check_reads("memory", encoder.proprio_names, spec)
     _check_reads("recovery", policy.proprio_names, spec)
     return ReleaseRecovery(RecoveryMemory.load(parts["memory"], encoder.encoder_id), encoder, policy)
