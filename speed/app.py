@@ -1,0 +1,149 @@
+"""What the app's server takes for an interaction on the page Trigger labels: `python -m speed.app`.
+
+A workspace is made with one episode of 2,000 steps, two cameras and six curves, and one of 10^6 curve points is drawn
+beside it. Times are CPU milliseconds of this process; the page is driven by Streamlit's own test runner, whose message
+passing is counted, a browser's drawing is not. The peer is the same figure with every point, as plain plotly sends it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io
+import polars as pl
+from streamlit.testing.v1 import AppTest
+
+from episodes.images import encode_jpeg
+from episodes.record import ActionSource, CameraInfo, EncodedFrames, Episode, Outcome
+from episodes.store import EpisodeStore
+from labeling_app.data import Library
+from labeling_app.figures import curves_figure
+from labeling_app.rows import Row, line, stacked
+from speed.rounds import compare, timed
+
+STEPS, POINTS, PX, ROUNDS = 2_000, 1_000_000, 256, 15
+TASK, MODEL = "tube_insertion", "0123456789ab"
+PAGE = """
+from labeling_app import desk
+from labeling_app.screens import trigger_labels
+def body():
+    desk.adopt_link()
+    desk.sidebar()
+    trigger_labels.page()
+desk.explained(body)()
+"""
+
+
+def main() -> None:
+    """One JSON line a stage."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place) / "workspace"
+        episode_id = build(root)
+        os.environ["REGRASP_ROOT"] = str(root)
+        sys.argv = ["app"]
+        library = Library(root)
+        for told in (interactions(), figure(library, episode_id), million(), scrub(library, episode_id)):
+            print(json.dumps(told), flush=True)
+
+
+def build(root: Path) -> str:
+    """A workspace with one long episode, its curves and a label; returns the episode's id."""
+    random = np.random.default_rng(0)
+    picture = encode_jpeg(random.integers(0, 255, (PX, PX, 3), np.uint8))
+    frames = {name: EncodedFrames.pack([picture] * STEPS, "jpeg", PX, PX) for name in ("third", "wrist")}
+    episode = Episode(
+        task=TASK,
+        instruction="insert the tube",
+        session="s",
+        time_s=np.arange(STEPS) / 10,
+        action_source=np.full(STEPS, ActionSource.POLICY, np.uint8),
+        fps=10,
+        success=Outcome.FAILURE,
+        cameras={name: CameraInfo(height_px=PX, width_px=PX) for name in frames},
+        images=frames,
+    )
+    episode_id = EpisodeStore(root).write(episode)
+    (root / "workspace.json").write_text('{"schema_version": 1}')
+    curve = curves(STEPS).with_columns(episode_id=pl.lit(episode_id), frame_index=pl.int_range(STEPS))
+    marked = {"episode_id": [episode_id] * STEPS, "frame_index": range(STEPS), "stagnation": [False] * STEPS}
+    label = {"label_id": f"{episode_id}:50-90", "episode_id": episode_id, "session": "s", "start": 50, "stop": 90}
+    for path, table in (
+        (f"values/curves/s/{MODEL}.parquet", curve),
+        (f"labels/stagnation/{TASK}/labels.parquet", pl.DataFrame([{**label, "rule": "plateau", "terms": "{}"}])),
+        (f"labels/stagnation/{TASK}/frames.parquet", pl.DataFrame(marked)),
+    ):
+        target = root / "derived" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        table.write_parquet(target)
+    return episode_id
+
+
+def curves(steps: int) -> pl.DataFrame:
+    """Six curves of `steps` points."""
+    random = np.random.default_rng(1)
+    value = np.clip(np.linspace(0, 1, steps) + random.normal(0, 0.02, steps), 0, 1)
+    names = {"value": value, "value_lo": value - 0.1, "value_hi": value + 0.1, "success_score": value * 0.9}
+    return pl.DataFrame(names | {"stall_probability": 1 - value, "risk": 0.1 * (1 - value)})
+
+
+def interactions() -> dict[str, Any]:
+    """Moving the cursor by one step, through the whole page."""
+    app = AppTest.from_string(PAGE, default_timeout=60)
+    app.session_state["name"] = "Ada"
+    app.run()
+    assert not app.exception, app.exception
+    taken = 1000 * np.array([timed(lambda: app.button(key="key-Right").click().run()) for _ in range(4 * ROUNDS)])[5:]
+    return {"stage": "an interaction, ms", "n": STEPS, **_told(taken)}
+
+
+def figure(library: Library, episode_id: str) -> dict[str, Any]:
+    """The figure of an episode: built, written as JSON, and how large that is."""
+    curve, source = library.curves(TASK), library.episode(episode_id).action_source
+    assert curve is not None
+    others = {"another": curve["value"].to_numpy()}
+    run = _written(lambda: curves_figure(curve, source, cursor=7, labels=[], others=others))
+    taken = 1000 * np.array([timed(run) for _ in range(2 * ROUNDS)])[1:]
+    return {"stage": "figure of an episode, ms", "n": STEPS, **_told(taken), "bytes": len(run())}
+
+
+def million() -> dict[str, Any]:
+    """One curve of a million points beside plotly with all of them, and six of them in one figure."""
+    table = curves(POINTS)
+    values = table["value"].to_numpy().astype(np.float32)
+    ours = _written(lambda: stacked([Row("value", 190, [line("value", values)])], POINTS))
+    plain = _written(lambda: go.Figure(go.Scatter(y=values)))
+    sizes = {"bytes": len(ours()), "bytes_of_plotly": len(plain())}
+    sides = {"ours": lambda: timed(ours), "plotly": lambda: timed(plain)}
+    six = _written(lambda: curves_figure(table, None, cursor=0))
+    taken = 1000 * np.array([timed(six) for _ in range(ROUNDS)])[1:]
+    told = {"stage": "figure of six curves, ms", "n": POINTS, **_told(taken), "bytes": len(six())}
+    print(json.dumps(told), flush=True)
+    return compare("10^6 points", POINTS, sides, rounds=ROUNDS, **sizes)
+
+
+def _told(milliseconds: np.ndarray) -> dict[str, float]:
+    median, tail = (round(float(np.quantile(milliseconds, share)), 1) for share in (0.5, 0.95))
+    return {"median": median, "p95": tail}
+
+
+def scrub(library: Library, episode_id: str) -> dict[str, Any]:
+    """The stored bytes of the frames of both cameras at a random step."""
+    steps = np.random.default_rng(2).integers(0, STEPS, 200).tolist()
+    taken = [timed(lambda t=t: [library.frame(episode_id, name, t) for name in ("third", "wrist")]) for t in steps]  # type: ignore[misc]
+    return {"stage": "frames of a step, ms", "n": len(steps), "p95": round(1000 * float(np.quantile(taken, 0.95)), 2)}
+
+
+def _written(build: Callable[[], go.Figure]) -> Callable[[], str]:
+    return lambda: plotly.io.to_json(build(), validate=False)
+
+
+if __name__ == "__main__":
+    main()
