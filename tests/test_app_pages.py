@@ -276,6 +276,48 @@ def test_a_label_is_added_where_the_rule_found_none(root: Path) -> None:
     assert "already" in texts(press(app, "n"))
 
 
+def test_a_label_is_cut_at_the_cursor_and_joined_again(root: Path) -> None:
+    app = opened("trigger_labels", task=TASK, episode=stuck_episode(root), t=str(STUCK[0]))
+    assert app.button(key="key-s").disabled
+    for _ in range(5):
+        app = press(app, "Right")
+    app = press(app, "s")
+    (_, cut) = events(root)[-1]
+    assert cut == {"episode_id": app.session_state["episode"], "start": STUCK[0], "at": STUCK[0] + 5, "stop": STUCK[1]}
+    app = press(app, "m")
+    assert events(root)[-1][0] == "label.merge"
+    assert f"Steps **{STUCK[0]} to {STUCK[1] - 1}**" in texts(app)
+    app = press(press(app, "z"), "z")
+    assert [kind for kind, _ in events(root)] == ["label.split", "label.merge", "undo", "undo"]
+    assert "undecided" in texts(app)
+
+
+def stuck_episode(root: Path) -> str:
+    """The first episode with a stall."""
+    labels = Library(root).labels(TASK)
+    assert labels is not None
+    return str(labels.filter(labels["start"] == STUCK[0])["episode_id"].sort()[0])
+
+
+def test_the_what_if_panel_says_what_to_run_where_there_is_nothing_to_preview(root: Path) -> None:
+    app = press(opened("trigger_labels"), "i")
+    assert "no decided episodes" in texts(app)
+    assert not press(app, "i").selectbox(key="label-episode").disabled
+    assert events(root) == []
+
+
+def test_progress_is_marked_over_what_the_cursor_spans(root: Path) -> None:
+    app = opened("value_curves", task=TASK, episode=stuck_episode(root), t="60")
+    assert app.button(key="key-2").disabled
+    app = press(app, "b")
+    app = press(press(app, "h"), "2")
+    assert events(root) == [("episode.progress", {"start": 60, "stop": 71, "mark": "stagnant"})]
+    assert app.button(key="key-2").disabled
+    assert "What people saw, in 1 episode" in texts(app)
+    press(app, "z")
+    assert events(root)[-1] == ("undo", {"seq": 1})
+
+
 def test_a_link_leads_to_the_step_and_a_bad_one_to_the_first(root: Path) -> None:
     episode_id = sorted(path.stem for path in root.glob("episodes/*/*.h5"))[2]
     app = opened("value_curves", task=TASK, episode=episode_id, t=str(STUCK[0]))
