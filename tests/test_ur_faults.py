@@ -32,7 +32,7 @@ from robot_io.ursim.fault_client import FAULT_PORT, inject
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ursim")]
 CELL = 30010
 STANDS_S = 0.2
-LATER_S = {"fin": 0.5, "undersized 4": 0.5}
+LATER_S = {"fin": 0.5, "undersized 100": 0.5}
 """the client starts its script again before a worker on a busy machine sees the end: the arm goes to its last target"""
 UNNOTICED_S, WAITED_S = 1.0, 12.0
 
@@ -45,7 +45,7 @@ STOPS = {
     "half_open": "clock has stood|program is not running",
     "drip": "clock has stood|program is not running",
     "no_data": "clock has stood",
-    "undersized 4": "clock has stood|connection to the arm is lost|killed|jumped|numbers",
+    "undersized 100": "clock has stood|connection to the arm is lost|killed|jumped|numbers",
     "frozen_time": "clock has stood",
     "time_jump -5": "clock has stood",
     "time_jump 50": "clock jumped by",
