@@ -19,6 +19,7 @@ from robot_io.sim.arm import FPS_HZ
 from robot_io.ur import frames, kinematics
 from robot_io.ur.cell import Sensed
 from robot_io.ur.messages import ArmState, Phase, to_row
+from robot_io.ur.native import native_stream
 from robot_io.ur.ready import must_be_ready
 from robot_io.ur.reference import Reference
 from robot_io.ur.robot import UrRobot, at_flange, tool_quaternion
@@ -340,7 +341,14 @@ def test_every_cycle_between_two_observations_is_in_the_second_by_name(rig: Rig)
     rig.now[0] += 0.1
     rig.arm.force = np.arange(6.0)
     stream = rig.robot.observe().stream
-    assert np.allclose(stream["t"], [0.1] * 3)
-    assert np.array_equal(stream["wrench"], np.tile(np.arange(6.0), (3, 1)))
-    assert np.allclose(stream["tcp"], np.tile(START, (3, 1)))
-    assert stream["speed_scaling"].tolist() == [1.0] * 3
+    assert np.allclose(stream["t"], [0.1]), "three cycles that read the same package"
+    assert np.array_equal(stream["wrench"], [np.arange(6.0)])
+    assert np.allclose(stream["tcp"], [START])
+    assert stream["speed_scaling"].tolist() == [1.0]
+    assert len(rig.robot.observe().stream["t"]) == 0
+
+
+def test_the_stream_only_grows() -> None:
+    state = FakeArm([], [10.0]).state()
+    rows = np.array([to_row(replace(state, controller_s=10.0 + t)) for t in (0.1, 0.2, 0.2, 0.15, 0.3)])
+    assert np.allclose(native_stream(rows, 10.0, 0.1)["t"], [0.2, 0.3])

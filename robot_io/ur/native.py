@@ -1,7 +1,8 @@
 """The arm at its own rate, for the record: every cycle of the worker between two steps, by name.
 
 `t` is seconds since the episode's start on the controller's own clock, so it is when the arm was there, whatever the
-network and this machine did to the packet; steps are stamped by the same clock. Units: rad, m, s, N, Nm.
+network and this machine did to the packet; steps are stamped by the same clock. A cycle that had nothing new from the
+controller is left out, so `t` only grows. Units: rad, m, s, N, Nm.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ NAMES = {
 """of the message -> in the record"""
 
 
-def native_stream(rows: Array, started_s: float) -> dict[str, Array]:
-    """(N, columns) rows of `ArmState` -> `t` (N,) float64 and the rest (N,) or (N, 6) float32."""
+def native_stream(rows: Array, started_s: float, after_s: float) -> dict[str, Array]:
+    """(N, columns) rows of `ArmState` -> `t` (n,) float64, later than `after_s`, the rest (n,) or (n, 6) float32."""
     found: dict[str, Array] = {}
     at = 0
     for field in fields(ArmState):
@@ -43,4 +44,6 @@ def native_stream(rows: Array, started_s: float) -> dict[str, Array]:
         elif field.name in NAMES:
             found[NAMES[field.name]] = values.astype(np.float32)
         at += size
-    return found
+    before = np.maximum.accumulate(np.concatenate([[after_s], found["t"]]))[:-1]
+    new = found["t"] > before
+    return {name: values[new] for name, values in found.items()}

@@ -92,7 +92,7 @@ class UrRobot:
         self._must_be_in_its_box(state.pose)
         self.target = self._reference.within(state.pose)
         self._started_s = state.controller_s
-        self._streamed, _ = self._arm.states_since(0)
+        (self._streamed, _), self._streamed_s = self._arm.states_since(0), 0.0
         return self.observe()
 
     def observe(self) -> Observation:
@@ -147,7 +147,9 @@ class UrRobot:
 
     def _stream(self) -> dict[str, Array]:
         self._streamed, rows = self._running().states_since(self._streamed)
-        return native_stream(rows, self._started_s)
+        stream = native_stream(rows, self._started_s, self._streamed_s)
+        self._streamed_s = float(max([self._streamed_s, *stream["t"]]))
+        return stream
 
     def _images(self) -> dict[str, Array]:
         return {camera: self.cell.frame(camera, self.spec.image_px) for camera in self.spec.cameras}
