@@ -1,6 +1,6 @@
-"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Eight pages and the login box.
+"""The app's entry: `streamlit run labeling_app/app.py -- --root WORKSPACE`. Nine pages and the login box.
 
-A ninth page is there where the benchmark has been run.
+A tenth page is there where the benchmark has been run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from labeling_app import desk
 from labeling_app.benchmark import schedules
 from labeling_app.screens import (
     benchmark,
+    decisions,
     episodes,
     live,
     overview,
@@ -32,6 +33,7 @@ PAGES = (
     (value_curves.page, "Value curves", "value_curves", ":material/show_chart:"),
     (trigger_labels.page, "Trigger labels", "trigger_labels", ":material/flag:"),
     (retrieval_pairs.page, "Retrieval pairs", "retrieval_pairs", ":material/compare:"),
+    (decisions.page, "Decisions", "decisions", ":material/history:"),
     (live.page, "Live", "live", ":material/sensors:"),
 )
 

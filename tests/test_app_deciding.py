@@ -111,3 +111,32 @@ def test_nothing_is_leased_to_nobody(root: Path) -> None:
     drawn(app.run())
     press(app, "j")
     assert len(Leases(log_of(root).database).held()) == 1, "the one from when there was a name"
+
+
+def test_any_decision_is_taken_back_and_brought_back_with_what_was_seen(root: Path) -> None:
+    first = press(opened("episodes"), "s").session_state["episode"]
+    outcome(root, first, "failure")
+    outcome(root, "other", "unknown", by="Cy")
+    app = opened("decisions")
+    assert app.dataframe[0].value["by"].to_list() == ["Cy", "Bo", "Ada"]
+    app = press(press(app, "j"), "z")
+    assert log_of(root).events()[-1].value == {"seq": 2}
+    assert History(log_of(root)).now().state.episodes[first] == {"success": "success"}
+    assert app.dataframe[0].value["stands"].to_list() == ["", "", "taken back", ""]
+    app = press(app, "b")
+    assert History(log_of(root)).now().state.episodes[first] == {"success": "failure"}
+    (by,) = (box for box in app.selectbox if box.label == "By")
+    app = press(press(drawn(by.set_value("Ada").run()), "j"), "j")
+    assert "value_model" in app.dataframe[1].value[""].to_list()
+    (asked,) = (box for box in app.text_input if box.label.startswith("Words"))
+    assert "No decision fits" in texts(drawn(asked.set_value("nothing like it").run()))
+
+
+def test_the_overview_says_what_needs_attention(root: Path) -> None:
+    outcome(root, "e", "unknown")
+    Leases(log_of(root).database).take("e", "Bo")
+    said = texts(opened("overview"))
+    assert "things wait in the queue" in said
+    assert "1 decisions on episodes are in no freeze" in said
+    assert "Bo looks at e now" in said
+    assert "cannot be read" not in said

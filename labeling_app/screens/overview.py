@@ -5,10 +5,11 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from audits.freeze import FREEZE_KINDS, latest, standing
+from audits.freeze import FREEZE_KINDS, difference, latest, standing
 from audits.state import AuditState
 from labeling_app import desk, words
 from labeling_app.labels import labels_of
+from labeling_app.screens import queue
 
 RECENT = 12
 
@@ -23,6 +24,7 @@ def page() -> None:
     task, state = st.session_state.task, desk.state()
     table = library.episodes(task, state.episodes)
     _numbers(task, table, state)
+    _attention(task, table, state)
     _freezes(state)
     _recent()
     desk.publish_link()
@@ -45,16 +47,49 @@ def _numbers(task: str, table: pl.DataFrame, state: AuditState) -> None:
         column.caption(f"of {total}" if total else "none computed yet: regrasp materialize")
 
 
+def _attention(task: str, table: pl.DataFrame, state: AuditState) -> None:
+    """What a person should look at, the gravest first; each names the page."""
+    told = [*_damage(table), *_waiting(task, table, state), *_company()]
+    st.markdown("**What needs attention**" if told else "**Nothing needs attention.**")
+    st.markdown("\n".join(f"- {sentence}" for sentence in told))
+
+
+def _damage(table: pl.DataFrame) -> list[str]:
+    damaged = int(table["note"].fill_null("").str.starts_with("damaged: ").sum())
+    cut = int((~table["complete"].fill_null(False)).sum()) - damaged
+    told = [f"{damaged} recordings cannot be read: page Episodes, filter `damaged`."] if damaged else []
+    return told + ([f"{cut} episodes were cut short by a crash and are left out of training: Episodes."] if cut else [])
+
+
+def _waiting(task: str, table: pl.DataFrame, state: AuditState) -> list[str]:
+    told = []
+    unknown = int((table["success"] == "unknown").sum())
+    if unknown:
+        told.append(f"{unknown} episodes have no outcome, so nothing learns from them: Episodes, `S` `F`.")
+    if desk.library().curves(task) is None:
+        told.append("Values are not computed yet, so the queue knows little: `regrasp materialize`.")
+    else:
+        places = queue.waiting(task)
+        grave = sum(place.candidate.disagreement > 0.5 for place in places)
+        told.append(f"{len(places)} things wait in the queue; in {grave} rules, model and people disagree: Queue.")
+    for kind in FREEZE_KINDS:
+        made = latest(desk.log(), kind)
+        changed = len(difference(made.decisions if made else {}, standing(state, kind)))
+        if changed:
+            told.append(f"{changed} decisions on {kind} are in no freeze, so training does not read them: freeze them.")
+    return told
+
+
+def _company() -> list[str]:
+    return [f"{desk.plain(by)} looks at {desk.plain(item)} now." for item, by in sorted(desk.held().items())]
+
+
 def _freezes(state: AuditState) -> None:
     st.markdown("**Freezes that training reads**")
     rows = []
     for kind in FREEZE_KINDS:
         made, now = latest(desk.log(), kind), standing(state, kind)
-        changed = (
-            len(now)
-            if made is None
-            else sum(now.get(item) != made.decisions.get(item) for item in {*now, *made.decisions})
-        )
+        changed = len(difference(made.decisions if made else {}, now))
         rows.append(
             {
                 "kind": kind,
