@@ -25,6 +25,7 @@ import pytest
 from conftest import REPOSITORY
 from transition_samples import hil_serl
 
+from assets.settings import resolve
 from episodes.store import EpisodeStore
 from pipelines import cli
 from pipelines.cli import main
@@ -32,6 +33,8 @@ from releases.bundle import build, open_release
 from releases.ledger import champion
 
 PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
+FOLDERS = tuple(sorted((REPOSITORY / "docs").glob("*/*.md")))
+"""pages that others lead to"""
 PICTURES = REPOSITORY / "docs/pictures"
 MAX_PICTURE_BYTES = 150_000
 TASK = "tube_insertion"
@@ -69,7 +72,7 @@ def test_the_readme_lists_the_verbs_there_are() -> None:
     assert listed == list(verbs(cli.Verb))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *FOLDERS], ids=lambda page: page.name)
 def test_what_a_page_links_to_is_there(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
@@ -84,10 +87,17 @@ def test_every_page_and_picture_is_reached_from_the_readme() -> None:
     assert [path.name for path in PICTURES.iterdir() if path.stat().st_size > MAX_PICTURE_BYTES] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *FOLDERS], ids=lambda page: page.name)
 def test_json_in_a_page_is_json(page: Path) -> None:
     for block in re.findall(r"^```json\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
         json.loads(block)
+
+
+@pytest.mark.parametrize("page", sorted((REPOSITORY / "docs/concepts").glob("*.md")), ids=lambda page: page.name)
+def test_the_settings_a_concept_shows_are_settings(page: Path) -> None:
+    for block in re.findall(r"^```json\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+        settings = json.loads(block)
+        assert all(resolve(name, settings) != resolve(name, {}) for name in settings)
 
 
 @pytest.fixture
