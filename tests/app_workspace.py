@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from episodes.footage import CameraQuality
 from episodes.images import encode_jpeg
 from episodes.quality import Finding, Quality
 from episodes.record import ActionSource, CameraInfo, EncodedFrames, Episode, Outcome
@@ -180,7 +181,11 @@ def _quality(root: Path, ids: list[str]) -> None:
     found = [(), (dead,), (blank,)] + [()] * len(ids)
     rows = []
     for episode_id, findings in zip(ids, found, strict=False):
-        quality = Quality(steps=STEPS, tremble=0.1, idle_share=0.3, findings=findings)
+        seen = {"sampled": 16, "sharpness": 9.0, "visual_diversity": 4.0, "undecodable": 0, "softest_step": 0}
+        camera = CameraQuality(
+            camera="wrist", **seen, blank_share=float(blank in findings), black_share=0.0, defect_step=-1
+        )
+        quality = Quality(steps=STEPS, tremble=0.1, idle_share=0.3, cameras=(camera,), findings=findings)
         judged = {"episode_id": episode_id, "verdict": quality.verdict, "weight": quality.weight}
         rows.append({**asdict(quality), **judged})
     table = pl.DataFrame(rows, infer_schema_length=None)

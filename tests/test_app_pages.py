@@ -191,6 +191,7 @@ def test_the_worst_episode_comes_first_with_what_shows_it(root: Path) -> None:
     assert shown["reason"].to_list()[:2] == ["camera wrist is blank", "the wrench never changes"]
     (finding,) = app.radio
     assert "wrist is blank" in finding.options[0]
+    assert app.dataframe[1].value[["camera", "blank_share"]].values.tolist() == [["wrist", 1.0]]
     app = press(app, "j")
     assert app.session_state["t"] == 3
     assert app.radio[0].options == ["the wrench never changes"]

@@ -21,11 +21,18 @@ _TABLE_COLUMNS = {
     "episode_id": st.column_config.TextColumn("episode", width=130),
     "suggested": st.column_config.TextColumn("suggested", width=74),
     "decided": st.column_config.TextColumn("decided", width=70),
-    "reason": st.column_config.TextColumn("reason", width=240),
+    "reason": st.column_config.TextColumn("reason", width=188),
     "tremble": st.column_config.NumberColumn("tremble", width=56, format="%.2f", help="where it moves, 0 to 1"),
     "idle": st.column_config.NumberColumn("idle", width=48, format="percent", help="steps in which the arm stands"),
 }
-_CAMERA_COLUMNS = ("camera", "sharpness", "visual_diversity", "blank_share", "black_share")
+_CAMERA_COLUMNS = {
+    "camera": None,
+    "sharpness": None,
+    "visual_diversity": None,
+    "blank_share": "frames of one colour, be it black",
+    "black_share": "frames that are nearly black, with a sensor's noise",
+}
+"""of the table of cameras, and what a heading does not say by itself"""
 
 
 def page() -> None:
@@ -158,8 +165,9 @@ def _evidence(library: Library, row: Mapping[str, Any], finding: Mapping[str, An
     options = {"displayModeBar": False}
     st.plotly_chart(figure, key=chart, on_select=lambda: clicked(chart), selection_mode="points", config=options)
     if row["cameras"]:
-        seen = pl.DataFrame(row["cameras"]).select(_CAMERA_COLUMNS)
-        st.dataframe(seen.rename(lambda name: name.replace("_", " ")))
+        seen = pl.DataFrame(row["cameras"]).select(*_CAMERA_COLUMNS)
+        headings = {n: st.column_config.Column(n.replace("_", " "), help=said) for n, said in _CAMERA_COLUMNS.items()}
+        st.dataframe(seen, column_config=headings)
 
 
 def _look(row: Mapping[str, Any]) -> None:
