@@ -12,10 +12,12 @@ from typing import Any
 import dagster as dg
 
 from assets import plots
+from assets.links import link_of
 from assets.making import Compute, Maker
 from assets.manifest import CheckResult, Manifest, directory
 from assets.stages import STAGE, Stage
 from assets.versions import hashed
+from episodes.store import EpisodeStore
 from episodes.workspace import Workspace
 
 PARTITIONS = {kind: dg.DynamicPartitionsDefinition(name=kind) for kind in ("session", "task")}
@@ -95,6 +97,9 @@ def _metadata(maker: Maker, stage: Stage, manifest: Manifest) -> dict[str, Any]:
     if stage.freeze:
         freeze = manifest.freeze
         shown["freeze"] = f"{freeze.name} ({freeze.count} decisions)" if freeze else "none"
+    link = link_of(EpisodeStore(maker.root), stage, manifest.partition)
+    if link:
+        shown["check it in the app"] = dg.MetadataValue.url(link)
     tables = [name for name in manifest.files if name.endswith((".parquet", ".safetensors", ".json"))]
     if tables:
         shown["files"] = dg.MetadataValue.md("\n".join(f"- `{name}`" for name in tables[:8]))

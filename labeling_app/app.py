@@ -12,6 +12,7 @@ import streamlit as st
 
 from labeling_app import desk
 from labeling_app.benchmark import schedules
+from labeling_app.links import asset_link
 from labeling_app.screens import (
     benchmark,
     decisions,
@@ -76,7 +77,14 @@ def _framed(page: st.Page) -> None:
     """The sidebar, then the page; without a workspace only the sentence that says so."""
     desk.sidebar()
     queue.sidebar()
+    _made_by(page)
     page.run()
+
+
+def _made_by(page: st.Page) -> None:
+    link = asset_link(page.url_path or "overview", st.session_state.task)
+    if link:
+        st.sidebar.link_button("The asset behind it", link, icon=":material/account_tree:", help="in the Dagster UI")
 
 
 if __name__ == "__main__":

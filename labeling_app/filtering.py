@@ -22,7 +22,7 @@ def chosen(table: pl.DataFrame) -> pl.DataFrame:
         st.session_state.filter = from_address(st.query_params.to_dict())
     wanted: Filter = st.session_state.filter
     told = ", ".join(f"{name} {value}" for name, value in wanted.asked().items()) or "all episodes"
-    with st.expander(f"Filter: {desk.plain(told)}", icon=":material/filter_alt:", expanded=bool(wanted.asked())):
+    with st.expander(f"Filter: {desk.plain(told)}", icon=":material/filter_alt:"):
         _ask(table, wanted)
         _keep(wanted)
     given = frozenset(each for each, said in desk.state().episodes.items() if "success" in said)

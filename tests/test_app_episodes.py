@@ -11,12 +11,16 @@ import streamlit
 from app_workspace import SESSIONS, TASK, build
 from test_app_pages import drawn, events, opened, press, texts
 
+from assets.links import APP, PAGES, link_of
+from assets.stages import STAGE
 from audits.log import AuditLog
 from episodes.errors import DataRefused
 from episodes.store import EpisodeStore
+from labeling_app import app
 from labeling_app.data import Library
 from labeling_app.effect import compared
 from labeling_app.filters import FILE, Filter, from_address, save, saved
+from labeling_app.links import ASSETS, asset_link
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +163,17 @@ def test_what_a_freeze_changes_is_counted_before_it_is_made(root: Path) -> None:
     pair = library.pairs(TASK)["pair_id"][0]  # type: ignore[index]
     pairs = change("pairs", {pair: {"verdict": "unsafe"}})
     assert (pairs["pairs judged"], pairs["of them valid"], pairs["memory entries taken out"]) == (1, 0, 1)
+
+
+def test_a_page_leads_to_its_asset_and_an_asset_to_its_page(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = EpisodeStore(root)
+    assert link_of(store, STAGE["episodes/raw"], "sim-a") == f"{APP}/episodes?task={TASK}&session=sim-a"
+    assert link_of(store, STAGE["labels/stagnation"], TASK) == f"{APP}/trigger_labels?task={TASK}"
+    assert link_of(store, STAGE["models/policy"], TASK) is None
+    assert link_of(store, STAGE["episodes/raw"], "gone") is None
+    assert set(PAGES.values()) <= {path for _, _, path, _ in app.PAGES}
+    assert set(ASSETS.values()) <= set(STAGE)
+    monkeypatch.setenv("REGRASP_UI", "https://robots.example/ui/")
+    asked = f"?view=partitions&partition={TASK}"
+    assert asset_link("value_curves", TASK) == f"https://robots.example/ui/assets/values/model{asked}"
+    assert asset_link("overview", TASK) is None
