@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -100,8 +101,9 @@ def _unmined(item: str, decided: Mapping[str, Any]) -> Label | None:
     )
 
 
-def _terms(text: Any) -> Mapping[str, Any]:
-    """The terms column holds a JSON object; anything else is shown as no terms."""
+@lru_cache(maxsize=8192)
+def _terms(text: str | None) -> Mapping[str, Any]:
+    """The terms column holds a JSON object; anything else is shown as no terms. Every interaction asks for all."""
     try:
         found = json.loads(text) if isinstance(text, str) else {}
     except ValueError:

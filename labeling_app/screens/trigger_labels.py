@@ -20,7 +20,7 @@ from labeling_app.cursor import cursor_bar, frames, reading
 from labeling_app.drafts import after_box, after_click, current, drop, edge, pulled
 from labeling_app.freezing import counts, freeze_box
 from labeling_app.label_actions import View
-from labeling_app.labels import Label, labels_of, positives
+from labeling_app.labels import Label, labels_of
 from labeling_app.palette import TRIGGER, VERDICTS, faded
 from labeling_app.rows import bars
 from labeling_app.seen import terms_table
@@ -48,8 +48,7 @@ def page() -> None:
 def _workbench(task: str, curves: pl.DataFrame) -> None:
     library = desk.library()
     table = library.episodes(task, desk.state().episodes)
-    mined = library.labels(task)
-    labels = labels_of(mined, desk.state().labels, table["episode_id"].to_list())
+    labels = labels_of(library.labels(task), desk.state().labels, table["episode_id"].to_list())
     view = _view(task, table, labels, curves)
     curve = curves.filter(pl.col("episode_id") == view.episode_id).sort("frame_index")
     desk.looking_at(view.label.label_id if view.label else view.episode_id)
@@ -68,7 +67,7 @@ def _workbench(task: str, curves: pl.DataFrame) -> None:
         st.markdown(f"At step {t}: {reading(curve, t)}" if len(curve) else "This episode has no curve yet.")
         risk = curve["risk"][min(t, len(curve) - 1)] if len(curve) else None
         terms_table(library.label_terms(task), view.label, view.episode_id, t, risk=risk)
-    freeze_box("labels", _effect(labels, mined, table))
+    freeze_box("labels", _effect(labels))
     desk.publish_link()
 
 
@@ -206,10 +205,7 @@ def _sentence(view: View) -> str:
     return f"{place} · **{verdict}**{beyond}{pending}"
 
 
-def _effect(labels: list[Label], mined: pl.DataFrame | None, table: pl.DataFrame) -> dict[str, Any]:
-    lengths = dict(zip(table["episode_id"], table["length"], strict=True))
-    before = positives(labels_of(mined, {}, list(lengths)), lengths)
+def _effect(labels: list[Label]) -> dict[str, Any]:
     effect = counts([label.verdict for label in labels], {verdict: name for verdict, (name, _) in VERDICTS.items()})
     moved, added = sum(label.edited for label in labels), sum(label.origin == "human" for label in labels)
-    after = positives(labels, lengths)
-    return effect | {"moved": moved, "added": added, f"steps stuck as mined, {after} with decisions": before}
+    return effect | {"moved": moved, "added": added}
