@@ -26,6 +26,7 @@ from labeling_app.episode_table import LISTED, SCHEMA, overlaid, recorded
 from releases.ledger import history
 
 QUALITY = "episodes/quality"
+VALIDATED = "episodes/validated"
 CURVES = "values/curves"
 TRIGGERS = "triggers/curves"
 LABELS = "labels/stagnation"
@@ -112,6 +113,12 @@ class Library:
             descending=[True, False, True, True, False],
             nulls_last=True,
         )
+
+    def driven_by_nobody(self, task: str) -> set[str]:
+        """The episodes of the task that validation saw no person act in."""
+        paths = (self._directory(VALIDATED, session) / "table.parquet" for session in self.store.sessions(task))
+        tables = [table for path in paths if (table := self._table(path)) is not None]
+        return {each for table in tables for each in table.filter(pl.col("human_steps") == 0)["episode_id"]}
 
     def curves(self, task: str) -> pl.DataFrame | None:
         """Value curves of the task's sessions, with `session` and `model_hash`; None before there are any."""

@@ -26,7 +26,8 @@ def candidates(library: Library, task: str, table: pl.DataFrame, state: AuditSta
     rules = signals.by_episode(library.label_terms(task), signals.RULES)
     labels = labels_of(library.labels(task), state.labels, ids)
     mined = [label for label in labels if label.origin == "mined"]
-    taken, fps = takeovers(library, ids), _rate(table)
+    alone = library.driven_by_nobody(task)
+    taken, fps = takeovers(library, [each for each in ids if each not in alone]), _rate(table)
     known = {episode_id: curves[episode_id] for episode_id in ids if episode_id in curves}
     return [
         *signals.outcomes(table, known),

@@ -134,7 +134,7 @@ def _table(places: list[Place], place: int) -> None:
     held = desk.held()
     rows: list[dict[str, Any]] = [
         {
-            "kind": KINDS[each.candidate.kind].removesuffix("s"),
+            "kind": "unlabeled" if each.candidate.kind == "missed" else each.candidate.kind,
             "episode": each.candidate.episode_id,
             "step": each.candidate.t,
             "score": each.score,
