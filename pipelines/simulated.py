@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 Arm = Literal["without", "random", "with"]
 POLL_S = 0.5
-MIN_GAIN = 0.02
-"""of V, that a recovery must reach to hand back to the policy"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +82,8 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
     import torch
 
     from robot_io.collect import collect_session
-    from robot_io.control import RecoveryLimits
     from robot_io.deadline import SHARE, Timely
-    from robot_io.deployment import CHUNKS, load_deployment, load_policy
+    from robot_io.deployment import LIMITS, load_deployment, load_policy
     from robot_io.live import LiveWriter
 
     torch.set_num_threads(1)
@@ -110,7 +107,7 @@ def run_session(job: SessionJob) -> list[EpisodeSummary]:
             teleop=person,
             monitor=timely.monitor(acting.monitor if acting else None),
             recovery=timely.recovery(acting.recovery if acting else None),
-            recovery_limits=RecoveryLimits(attempts=CHUNKS, min_gain=MIN_GAIN),
+            recovery_limits=LIMITS,
             collected_by={"release": job.release, "arm": job.arm} if job.release else None,
             live=StopsBetweenSteps(LiveWriter(job.root, job.session) if job.live else None),
             on_episode=partial(_count, budget) if budget else None,

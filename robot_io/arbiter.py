@@ -1,7 +1,7 @@
 """Who acts at this step: a pure function of where the run stands and what was just seen.
 
 The person always wins. A recovery chunk runs to its end, then either the value is better than when the
-monitor fired (hand back to the policy), or the next attempt is planned, or the person is asked.
+monitor fired (hand back to the policy), or the next chunk is planned, or the person is asked.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ class Seen:
     """actions of the running chunk are not sent yet"""
     better: bool = False
     """the value is better than when the monitor fired"""
-    attempts_left: bool = False
     in_time: bool = False
     """the time allowed without a better value is not over"""
 
@@ -70,4 +69,4 @@ def _recover(seen: Seen) -> Act:
         return Act.CONTINUE
     if seen.better:
         return Act.HAND_BACK
-    return Act.PLAN if seen.attempts_left and seen.in_time else Act.GIVE_UP
+    return Act.PLAN if seen.in_time else Act.GIVE_UP

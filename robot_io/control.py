@@ -37,15 +37,21 @@ class RecoveryLimits:
     """When a recovery is over."""
 
     attempts: int = 2
-    """retrievals, each with one chunk"""
+    """goals that are pursued, one after the other"""
     seconds: float = 4.0
-    """from the trigger on, without a better value"""
+    """without a better value than any since the trigger"""
     min_gain: float = 0.0
-    """a value is better when it exceeds the one at the trigger by more than this"""
+    """a value is better when it exceeds another by more than this"""
+    regain: float = 0.0
+    """share of what the value lacked at the trigger that a recovery must regain before the policy acts again"""
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or self.seconds <= 0.0 or self.min_gain < 0.0:
-            raise UsageError(f"{self} cannot run; give attempts >= 1, seconds > 0 and min_gain >= 0")
+        if self.attempts < 1 or self.seconds <= 0.0 or self.min_gain < 0.0 or not 0.0 <= self.regain < 1.0:
+            raise UsageError(f"{self} cannot run; give attempts >= 1, seconds > 0, min_gain >= 0 and 0 <= regain < 1")
+
+    def enough(self, before: float) -> float:
+        """The value above which the policy acts again, by the one at the trigger."""
+        return before + max(self.min_gain, self.regain * (1.0 - before))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +67,16 @@ class Choice:
 
 @dataclass(slots=True, kw_only=True)
 class _Attempts:
-    """A running recovery: since when, from which value, and the chunk being sent."""
+    """A running recovery: from which value, the best since and when that was, its goals, and the chunk being sent."""
 
-    started_s: float
     value: float
+    best: float
+    best_s: float
     count: int = 0
+    """of its goals"""
+    gained: int = 0
+    """how many of them had been pursued when the value was best"""
+    item: str | None = None
     chunk: Array = field(default_factory=lambda: np.empty((0, 0)))
     sent: int = 0
 
@@ -138,7 +149,7 @@ class Control:
         if decision is None and self.monitor is not None:
             return self._late(proposal)
         if decision is not None and self._fired(decision, source):
-            self._attempts = _Attempts(started_s=observation.time_s, value=decision.value)
+            self._attempts = _Attempts(value=decision.value, best=decision.value, best_s=observation.time_s)
             return self._planned(observation, decision, proposal)
         return self._proposed(proposal, decision)
 
@@ -158,11 +169,12 @@ class Control:
         decision = self._watch(observation, action, ActionSource.RECOVERY)
         if decision is None:
             return self._late(None)
+        if decision.value > run.best + self.limits.min_gain:
+            run.best, run.best_s, run.gained = decision.value, observation.time_s, run.count
         seen = Seen(
             chunk_left=action is not None,
-            better=decision.value > run.value + self.limits.min_gain,
-            attempts_left=run.count < self.limits.attempts,
-            in_time=observation.time_s - run.started_s < self.limits.seconds,
+            better=decision.value > self.limits.enough(run.value),
+            in_time=observation.time_s - run.best_s < self.limits.seconds,
         )
         act = arbitrate(self.mode, seen)
         if act is Act.CONTINUE:
@@ -172,15 +184,20 @@ class Control:
         if act is Act.HAND_BACK:
             self._end_recovery("better", to="policy")
             return self._resumed(observation, decision)
-        return self._given_up(observation, decision, "gave_up", f"no better value after {run.count} recovery attempts")
+        why = f"no better value in {observation.time_s - run.best_s:.0f} s of recovery"
+        return self._given_up(observation, decision, "gave_up", why)
 
     def _planned(self, observation: Observation, decision: Decision, proposal: Array | None) -> Choice:
         assert self.recovery is not None
         assert self._attempts is not None
         plan = self.recovery.plan(observation, decision.value)
         run = self._attempts
-        run.count += 1
-        self.emit("recovery", attempt=run.count, **_described(plan))
+        if plan.item != run.item:
+            if run.count - run.gained == self.limits.attempts:
+                why = f"no better value on the way to {self.limits.attempts} goals"
+                return self._given_up(observation, decision, "gave_up", why, proposal)
+            run.count, run.item = run.count + 1, plan.item
+            self.emit("recovery", attempt=run.count, **_described(plan))
         if plan.chunk is None or len(plan.chunk) == 0:
             why = plan.reason or "nothing similar enough in the recovery memory"
             return self._given_up(observation, decision, "floor", why, proposal)

@@ -22,13 +22,16 @@ from models.recovery import RecoveryPolicy
 from models.recovery_heads import HeadPolicy, load_recovery_policy
 from models.trigger import Trigger
 from models.value import ValueModel
+from robot_io.control import RecoveryLimits
 from robot_io.protocols import Decision, Monitor, Observation, Recovery, RecoveryPlan, RobotSpec
 from robot_io.random_trigger import BudgetedRecovery, RandomMonitor, RecoveryBudget
 
 FOLLOWING_S = 1.0
 """a chunk planned this soon after the last one belongs to the same rescue"""
-CHUNKS = 5
-"""of 0.8 s towards one goal, so that the 4 s rule ends a rescue that does not help; lifting off the rim takes two"""
+STEPS = 2
+"""of a chunk that are sent before the next is planned: in contact, eight steps without looking miss"""
+LIMITS = RecoveryLimits(seconds=8.0, min_gain=0.02, regain=0.9)
+"""a rescue first lifts, which is worth less; and where little is regained the policy is soon stuck again"""
 
 
 @dataclass(slots=True)
@@ -94,37 +97,41 @@ class ReleaseMonitor:
 class ReleaseRecovery:
     """`Recovery` over the released memory and recovery policy.
 
-    A rescue takes longer than one chunk and lifts first, which is worth less than before: so chunks that follow one
-    another closely pursue the goal that the first of them retrieved.
+    A goal is pursued until it is as good as reached or the rescue ends; where memory then knows no better one, the last
+    is kept.
     """
 
     memory: RecoveryMemory
     encoder: SituationEncoder
     policy: RecoveryPolicy | HeadPolicy
-    _pursued: tuple[float, Retrieved] | None = None
-    """when the last chunk was planned, and towards what"""
+    _pursued: Retrieved | None = None
+    _planned_s: float = -np.inf
+    """when the last chunk was planned"""
 
     def reset(self) -> None:
         """A new episode pursues nothing."""
-        self._pursued = None
+        self._pursued, self._planned_s = None, -np.inf
 
     def plan(self, observation: Observation, value: float) -> RecoveryPlan:
+        if observation.time_s - self._planned_s > FOLLOWING_S:
+            self._pursued = None
+        self._planned_s = observation.time_s
         found = self._goal(observation, value)
         if found is None:
-            self._pursued = None
             return RecoveryPlan(
                 chunk=None, similarity=-1.0, goal_value=value, reason="no better state in memory is similar enough"
             )
-        self._pursued = observation.time_s, found
+        self._pursued = found
         chunk = self.policy.chunk(self.policy.situation(observation.proprio), found.item.goal)
         return RecoveryPlan(
-            chunk=chunk, similarity=found.similarity, goal_value=found.item.goal_value, item=found.item.item_id
+            chunk=chunk[:STEPS], similarity=found.similarity, goal_value=found.item.goal_value, item=found.item.item_id
         )
 
     def _goal(self, observation: Observation, value: float) -> Retrieved | None:
-        if self._pursued is not None and observation.time_s - self._pursued[0] <= FOLLOWING_S:
-            return self._pursued[1]
-        return recall(self.memory, self.encoder, observation.proprio, value, self.policy.task)
+        last = self._pursued
+        if last is not None and value < last.item.goal_value - self.encoder.margin:
+            return last
+        return recall(self.memory, self.encoder, observation.proprio, value, self.policy.task) or last
 
 
 @dataclass(slots=True)

@@ -154,7 +154,7 @@ class FakeMonitor:
 
 @dataclass
 class FakeRecovery:
-    """Gives the plans in turn; the last one lasts."""
+    """Gives the plans in turn, each towards another goal; the last one lasts."""
 
     chunks: Sequence[Array | None] = (np.tile(RECOVERY_ACTION, (3, 1)),)
     log: list[str] = field(default_factory=list)
@@ -168,7 +168,8 @@ class FakeRecovery:
         chunk = self.chunks[min(self.planned, len(self.chunks) - 1)]
         self.planned += 1
         reason = "" if chunk is not None else "similarity below the floor"
-        return RecoveryPlan(chunk=chunk, similarity=0.9, goal_value=0.8, item="0123456789abcdef:4", reason=reason)
+        item = f"0123456789abcdef:{3 + self.planned}"
+        return RecoveryPlan(chunk=chunk, similarity=0.9, goal_value=0.8, item=item, reason=reason)
 
 
 @dataclass

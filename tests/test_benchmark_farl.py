@@ -21,6 +21,7 @@ from robot_io.benchmark.farl import FarlConfig, Foresight, HilSerlFarl, StepBySt
 from robot_io.benchmark.hil_serl import HilSerlConfig
 from robot_io.benchmark.method import Schedule
 from robot_io.benchmark.record import RunRecord
+from robot_io.benchmark.rounds import Rounds
 from robot_io.benchmark.run import METHODS, Plan, run
 from robot_io.benchmark.smoke import missing
 from robot_io.control import Control, RecoveryLimits
@@ -32,7 +33,7 @@ CONFIG = FarlConfig(
     failure=FailureConfig(hidden=16, steps=60, batch=64),
     recovery=PolicyConfig(hidden=16, steps=60),
     threshold=0.4,
-    refit_every=120,
+    rounds=Rounds(first=200, longest=120),
 )
 SHORT = Schedule(
     steps=400,
@@ -144,7 +145,7 @@ def test_the_recovery_policy_acts_from_the_alarm_until_the_predictor_is_calm(pre
         teleop=None,
         monitor=Foresight(predictor, Drives(), 0.5),
         recovery=recovery,
-        limits=RecoveryLimits(attempts=1_000),
+        limits=RecoveryLimits(),
         hold_action=lambda: np.zeros(2),
         emit=lambda kind, **detail: None,
     )
@@ -158,8 +159,6 @@ def test_the_recovery_policy_acts_from_the_alarm_until_the_predictor_is_calm(pre
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
-    with pytest.raises(UsageError, match="at least 1"):
-        FarlConfig(refit_every=0)
     with pytest.raises(UsageError, match="between 0 and 1"):
         FarlConfig(threshold=1.0)
 
@@ -187,12 +186,11 @@ def whole(root: Path) -> RunRecord:
     return run(PLAN, root)
 
 
-def test_its_own_code_runs_after_the_warm_up_alone(whole: RunRecord, root: Path) -> None:
+def test_its_own_code_runs_after_its_first_round_alone(whole: RunRecord, root: Path) -> None:
     assert missing(whole) == ""
     rounds = whole.made["rounds"]
     assert [told["freeze"] for told in rounds] == [f"tube_insertion-hil_serl_farl-101-{k}" for k in range(len(rounds))]
     first = rounds[0]["from_step"]
-    assert first >= SHORT.warm_up
     assert sum(row.triggers for row in whole.training if row.first_step < first) == 0
     before = [row for row in whole.training if row.first_step < first]
     assert rounds[0]["episodes"] == len(before)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -28,10 +27,11 @@ from robot_io.benchmark.hil_serl import HilSerl, HilSerlConfig
 from robot_io.benchmark.method import Schedule, Start
 from robot_io.benchmark.record import BROKEN, RunRecord, TrainingEpisode
 from robot_io.benchmark.refit import RefitConfig, labels_hash
-from robot_io.benchmark.regrasp import MIN_GAIN, TRIES, HilSerlRegrasp, Patient, RegraspConfig
+from robot_io.benchmark.regrasp import HilSerlRegrasp, RegraspConfig
+from robot_io.benchmark.rounds import Rounds
 from robot_io.benchmark.run import METHODS, TRAINING, Plan, run
 from robot_io.benchmark.smoke import missing
-from robot_io.protocols import Observation, RecoveryPlan, Step
+from robot_io.protocols import Step
 from robot_io.sim.arm import Arm
 
 NETS = ActorCriticConfig(hidden=16, critics=2, clone_steps=60, clone_batch=32)
@@ -43,7 +43,9 @@ REFIT = RefitConfig(
     recovery=RecoveryConfig(hidden=16, steps=40),
 )
 CONFIG = RegraspConfig(
-    learner=HilSerlConfig(nets=NETS, updates=1, batch=16, pretraining=5), refit=REFIT, refit_every=150
+    learner=HilSerlConfig(nets=NETS, updates=1, batch=16, pretraining=5),
+    refit=REFIT,
+    rounds=Rounds(first=200, longest=200),
 )
 SHORT = Schedule(
     steps=520,
@@ -92,7 +94,6 @@ def test_the_smoke_run_sees_what_did_not_happen(whole: RunRecord) -> None:
 
 def test_it_recovers_only_after_the_first_refit(whole: RunRecord) -> None:
     first = whole.made["rounds"][0]["from_step"]
-    assert first >= SHORT.warm_up
     before = [row for row in whole.training if row.first_step < first]
     after = [row for row in whole.training if row.first_step >= first]
     assert sum(row.recoveries + row.triggers for row in before) == 0
@@ -103,7 +104,6 @@ def test_it_recovers_only_after_the_first_refit(whole: RunRecord) -> None:
 def test_every_round_is_kept_and_says_what_it_was_made_of(whole: RunRecord, root: Path) -> None:
     rounds = whole.made["rounds"]
     assert len(rounds) == 2
-    assert rounds[1]["from_step"] - SHORT.warm_up >= CONFIG.refit_every
     for number, told in enumerate(rounds):
         place = root / "derived" / "rounds" / str(number)
         audited = pl.read_parquet(place / "labels.parquet")
@@ -215,42 +215,10 @@ def test_in_the_sham_the_policy_goes_on(tmp_path: Path) -> None:
 
 
 def test_where_the_episodes_do_not_suffice_the_record_says_so_and_the_run_goes_on(tmp_path: Path) -> None:
-    few = replace(SHORT, demonstrations=1, steps=250, warm_up=0)
+    few = replace(SHORT, demonstrations=1, steps=360, warm_up=0)
     record = run(plan(schedule=few), tmp_path)
     assert "successful training episodes" in record.made["rounds"][0]["refused"]
     assert sum(row.triggers for row in record.training) == 0
-
-
-@dataclass
-class Known:
-    """A recovery that always knows a chunk, and counts."""
-
-    planned: int = 0
-    resets: int = 0
-    chunk: np.ndarray = field(default_factory=lambda: np.zeros((8, 7)))
-
-    def reset(self) -> None:
-        self.resets += 1
-
-    def plan(self, observation: Observation, value: float) -> RecoveryPlan:
-        self.planned += 1
-        return RecoveryPlan(chunk=self.chunk, similarity=1.0, goal_value=1.0)
-
-
-def at(time_s: float) -> Observation:
-    zero = np.zeros(7)
-    return Observation(time_s=time_s, ee_pose=zero, proprio=zero, wrench=np.zeros(6), images={})
-
-
-def test_recoveries_that_begin_no_further_on_end_with_the_person() -> None:
-    patient = Patient(Known())
-    patient.reset()
-    begun = [patient.plan(at(t), 0.5).chunk is not None for t in (2.0, 2.8, 3.6)]  # one, of three chunks
-    begun += [patient.plan(at(6.0 + 4.0 * k), 0.5).chunk is not None for k in range(TRIES + 1)]
-    assert begun == [True] * (2 + TRIES) + [False, True]  # then anew
-    patient.reset()
-    values = [0.5 + k * (MIN_GAIN + 0.01) for k in range(4)]
-    assert all(patient.plan(at(5.0 * k), value).chunk is not None for k, value in enumerate(values))
 
 
 def test_what_broke_down_is_not_remembered() -> None:
@@ -304,3 +272,11 @@ def test_a_matched_run_that_ended_before_its_first_round_gives_no_rate() -> None
         task="t", method="m", seed=0, config={}, versions={}, seconds=0.0, training=(), trials=(), made={"rounds": []}
     )
     assert recovery_rates(short) == []
+
+
+def test_rounds_come_when_the_run_has_doubled_and_later_evenly() -> None:
+    rounds = Rounds(first=250, longest=1_000)
+    begun = [steps for steps in range(5_000) if rounds.due(steps) > rounds.due(steps - 1)]
+    assert begun == [250, 500, 1_000, 2_000, 3_000, 4_000]
+    with pytest.raises(UsageError, match="at least 1"):
+        Rounds(first=0)

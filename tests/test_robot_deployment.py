@@ -18,10 +18,10 @@ from episodes.record import ActionSource
 from models.checkpoint import model_hash
 from models.policy import PolicyConfig, fit_policy
 from models.recall import MemoryConfig, build_memory
-from models.recovery import HORIZON, RecoveryConfig, fit_recovery
+from models.recovery import RecoveryConfig, fit_recovery
 from models.trigger import FILE
 from models.value_training import fit_value
-from robot_io.deployment import ReleaseMonitor, load_deployment, load_policy
+from robot_io.deployment import STEPS, ReleaseMonitor, load_deployment, load_policy
 from robot_io.protocols import Observation, RobotSpec
 from robot_io.random_trigger import RecoveryBudget
 
@@ -82,7 +82,7 @@ def test_the_parts_of_a_release_act_together(parts: dict[str, Path]) -> None:
     assert [d.trigger for d in told] == [d.score > d.threshold for d in told]
     found = deployed.recovery.plan(seen(5), told[5].value)
     assert found.chunk is not None
-    assert found.chunk.shape == (HORIZON, 2)
+    assert found.chunk.shape == (STEPS, 2)
     assert found.goal_value >= told[5].value
     assert found.item
     again = deployed.recovery.plan(seen(5), 2.0)

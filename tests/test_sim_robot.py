@@ -165,11 +165,3 @@ def test_unknown_names_are_refused() -> None:
         make_robot("tubes")
     with pytest.raises(UsageError, match="no camera 'top'"):
         make_robot("tube_insertion", cameras=("top",))
-
-
-def test_a_tracker_of_another_accuracy_has_its_own_bias_of_lengths_and_the_tasks_of_angles() -> None:
-    """In the same episode, so the same draws: the bias of a length grows with its sd, that of an angle stays."""
-    own, other = (make_robot("ram_insertion", cameras=(), tracker_m=sd) for sd in (None, 0.001))
-    seen = [robot.reset(3).proprio[-6:] - robot.task.estimate(robot.arm) for robot in (own, other)]
-    np.testing.assert_allclose(seen[1][:3], seen[0][:3] * 2, rtol=1e-3)
-    np.testing.assert_allclose(seen[1][3:], seen[0][3:], rtol=1e-6)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,12 +18,9 @@ from torch import Tensor
 
 from episodes.errors import UsageError
 from episodes.record import ActionSource, Array
-from models.recovery import HORIZON
 from robot_io.benchmark.method import Start
 from robot_io.benchmark.record import RunRecord, TrainingEpisode
-from robot_io.benchmark.regrasp import MIN_GAIN, HilSerlRegrasp, RegraspConfig
-from robot_io.control import RecoveryLimits
-from robot_io.deployment import CHUNKS
+from robot_io.benchmark.regrasp import HilSerlRegrasp, RegraspConfig
 from robot_io.protocols import Decision, Monitor, Observation, Policy, Recovery, RecoveryPlan
 from robot_io.random_trigger import BudgetedRecovery, RandomMonitor, RecoveryBudget
 
@@ -84,7 +80,6 @@ class Sham(HilSerlRegrasp):
     """`sham`: what the person's patience alone is worth. Its recovery steps are the policy's own."""
 
     name = "sham"
-    limits: ClassVar[RecoveryLimits] = RecoveryLimits(attempts=CHUNKS * HORIZON, min_gain=MIN_GAIN)
 
     def _armed(self, monitor: Monitor, recovery: Recovery) -> tuple[Monitor, Recovery]:
         return monitor, _GoesOn(self.policy)

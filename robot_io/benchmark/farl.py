@@ -32,12 +32,9 @@ from models.failure import FailureConfig, FailurePredictor, fit_failure
 from models.policy import BehaviourPolicy, PolicyConfig, fit_policy
 from robot_io.benchmark.hil_serl import HilSerlConfig
 from robot_io.benchmark.method import Start
-from robot_io.benchmark.rounds import InRounds, check_refits
+from robot_io.benchmark.rounds import InRounds, Rounds
 from robot_io.control import RecoveryLimits
 from robot_io.protocols import Decision, Observation, Policy, RecoveryPlan
-
-LIMITS = RecoveryLimits(attempts=1_000)
-"""a chunk is one step, so the time alone ends a recovery that does not calm the predictor"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +46,9 @@ class FarlConfig:
     recovery: PolicyConfig = field(default_factory=lambda: PolicyConfig(hidden=128, steps=1_500))
     threshold: float = 0.5
     """of p, above which the recovery policy acts"""
-    refit_every: int = 2_500
-    """steps of the robot, from the end of the warm-up on; the fit happens when an episode has ended"""
+    rounds: Rounds = field(default_factory=Rounds)
 
     def __post_init__(self) -> None:
-        check_refits(self.refit_every)
         if not 0.0 < self.threshold < 1.0:
             raise UsageError(
                 f"a probability never exceeds or always exceeds {self.threshold}; give one between 0 and 1"
@@ -67,8 +62,8 @@ class HilSerlFarl(InRounds):
 
     def __init__(self, start: Start, config: FarlConfig | None = None) -> None:
         self._settings = config or FarlConfig()
-        super().__init__(start, self._settings.learner, self._settings.refit_every)
-        self.recovery_limits = LIMITS
+        super().__init__(start, self._settings.learner, self._settings.rounds)
+        self.recovery_limits = RecoveryLimits()
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self._settings)

@@ -66,9 +66,9 @@ class SeeingRobot:
         return replace(observation, proprio=proprio, images={})
 
 
-def robot_with_cameras(task: str, tracker_m: float | None) -> SimRobot:
+def robot_with_cameras(task: str) -> SimRobot:
     """With those of `SEEING`; `MissingExtra` where frames cannot be rendered."""
-    return make_robot(task, cameras=SEEING.cameras, image_px=SEEING.image_px, tracker_m=tracker_m)
+    return make_robot(task, cameras=SEEING.cameras, image_px=SEEING.image_px)
 
 
 def own_encoder(root: Path, demonstrations: Sequence[StepData], seed: int) -> tuple[FrameEncoder, dict[str, Any]]:

@@ -45,7 +45,7 @@ class RefitConfig:
     intervention: InterventionConfig = field(default_factory=lambda: InterventionConfig(steps=250, batch=128))
     trigger: TriggerConfig = field(default_factory=lambda: TriggerConfig(learning=True, early_alpha=0.1))
     memory: MemoryConfig = field(default_factory=lambda: REMEMBERED)
-    recovery: RecoveryConfig = field(default_factory=lambda: RecoveryConfig(hidden=128, steps=1_500))
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
 
 
 def refit(episodes: Sequence[StepData], directory: Path, config: RefitConfig) -> dict[str, Any]:

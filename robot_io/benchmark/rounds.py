@@ -1,14 +1,15 @@
 """Rounds: a method whose models, beside the learner's, are fitted anew as the run goes on.
 
-From the end of the warm-up on, every so many steps and when an episode has ended, they are fitted on the run's own
-demonstrations and episodes and kept in `derived/rounds/<number>/`. What is in use is a function of what is kept, so a
-killed run goes on with the same models. What a recovery did goes into the memory of the run like the policy's own
-steps.
+Each time that the run is twice as long, and later every so many steps, they are fitted on the run's own demonstrations
+and episodes, when an episode has ended, and kept in `derived/rounds/<number>/`. What is in use is a function of what
+is kept, so a killed run goes on with the same models. What a recovery did goes into the memory of the run like the
+policy's own steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,33 @@ from robot_io.benchmark.record import BROKEN, TrainingEpisode
 ROUND, REFUSED = "round.json", "refused"
 
 
-def check_refits(refit_every: int) -> None:
-    """`UsageError` where a fit every so many steps cannot be."""
-    if refit_every < 1:
-        raise UsageError(f"a refit every {refit_every} steps cannot be; give at least 1")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """When there is one; each waits for the end of an episode."""
+
+    first: int = 250
+    """steps of the robot; then each time that the run is twice as long"""
+    longest: int = 1_000
+    """steps from one to the next"""
+
+    def __post_init__(self) -> None:
+        if min(self.first, self.longest) < 1:
+            raise UsageError(f"{self} cannot be; give at least 1 step each")
+
+    def due(self, steps: int) -> int:
+        """How many should have been after so many steps."""
+        number, at = 0, self.first
+        while at <= steps:
+            number, at = number + 1, at + min(at, self.longest)
+        return number
 
 
 class InRounds(HilSerl):
     """A learner with rounds; a method says what one round makes and how it is taken up."""
 
-    def __init__(self, start: Start, learner: HilSerlConfig, refit_every: int) -> None:
+    def __init__(self, start: Start, learner: HilSerlConfig, rounds: Rounds) -> None:
         super().__init__(start, learner)
-        self._start, self._refit_every = start, refit_every
+        self._start, self._when = start, rounds
         self._kept: list[str] = []
         self._read: list[StepData] = []
         self._rounds: list[Mapping[str, Any]] = []
@@ -47,9 +63,7 @@ class InRounds(HilSerl):
         super().ended(row)
         if row.failure_mode != BROKEN:
             self._kept.append(row.episode_id)
-        schedule = self._start.schedule
-        due = (self._steps - schedule.warm_up) // self._refit_every + 1
-        if len(self._rounds) < due and self._steps < schedule.steps:
+        if len(self._rounds) < self._when.due(self._steps) and self._steps < self._start.schedule.steps:
             self._fit()
 
     def made(self) -> Mapping[str, Any]:

@@ -31,7 +31,6 @@ from robot_io.benchmark.images import SeeingRobot, own_encoder, robot_with_camer
 from robot_io.benchmark.method import Method, Schedule, Start
 from robot_io.benchmark.noting import Noting, noted
 from robot_io.benchmark.progress import SoFar, forget_progress, load_progress, save_progress
-from robot_io.benchmark.protocol import TRACKER_M
 from robot_io.benchmark.record import CRASH, RunRecord, read_run, versions
 from robot_io.benchmark.regrasp import HilSerlRegrasp
 from robot_io.benchmark.sweep import Setting
@@ -87,12 +86,7 @@ def run(plan: Plan, root: Path, tell: Tell | None = None, *, matched: Path | Non
     done = read_run(root)
     if done is not None:
         return done
-    tracker_m = TRACKER_M.get(plan.task)
-    robot = (
-        robot_with_cameras(plan.task, tracker_m)
-        if plan.images
-        else make_robot(plan.task, cameras=(), tracker_m=tracker_m)
-    )
+    robot = robot_with_cameras(plan.task) if plan.images else make_robot(plan.task, cameras=())
     workspace = Workspace.open(root, create=True)
     with writer_lock(root / ".run.lock"):
         try:

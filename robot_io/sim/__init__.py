@@ -42,10 +42,8 @@ for _slug, _id in ENVIRONMENTS.items():
 __all__ = ["ENVIRONMENTS", "TASKS", "Privileged", "ScriptedHuman", "SimRobot", "make_robot"]
 
 
-def make_robot(
-    task: str, *, cameras: tuple[str, ...] = ("third",), image_px: int = 64, tracker_m: float | None = None
-) -> SimRobot:
-    """The simulated robot on a task, by slug; `tracker_m` is the sd of the object estimate's bias, else the task's.
+def make_robot(task: str, *, cameras: tuple[str, ...] = ("third",), image_px: int = 64) -> SimRobot:
+    """The simulated robot on a task, by slug.
 
     Raises `UsageError` for a task or camera that does not exist.
     """
@@ -54,4 +52,4 @@ def make_robot(
     unknown = set(cameras) - {"third", "wrist"}
     if unknown:
         raise UsageError(f"the simulated cell has no camera {sorted(unknown)[0]!r}; choose third, wrist or both")
-    return SimRobot(TASKS[task](), cameras=cameras, image_px=image_px, tracker_m=tracker_m)
+    return SimRobot(TASKS[task](), cameras=cameras, image_px=image_px)

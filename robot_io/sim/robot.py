@@ -70,10 +70,8 @@ class SimRobot:
         *,
         cameras: tuple[str, ...] = ("third",),
         image_px: int = 64,
-        tracker_m: float | None = None,
     ) -> None:
         self.task = task
-        self._estimate_sd = _estimate_sd(task, tracker_m)
         self.arm = Arm(task.scene_xml(), task.limits)
         self.spec = _spec(task, cameras, image_px)
         self.max_steps = round(task.time_limit_s * FPS_HZ)
@@ -88,7 +86,7 @@ class SimRobot:
         placing, sensing = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
         self.task.reset(self.arm, placing)
         self._sensor.reset(sensing, self.arm.wrench())
-        self._bias = sensing.normal(0.0, self._estimate_sd)
+        self._bias = sensing.normal(0.0, self.task.estimate_noise)
         self._stall.reset()
         self._help.reset()
         self.steps, self._held, self._ended = 0, 0, Outcome.UNKNOWN
@@ -192,12 +190,6 @@ class SimRobot:
         if self._renderer is None:
             self._renderer = CameraRenderer(self.arm.model, self.spec.image_px)
         return self._renderer.frame(self.arm.model, self.arm.data, camera)
-
-
-def _estimate_sd(task: SimTask, tracker_m: float | None) -> Array:
-    """Of the object estimate's bias: the task's own, its lengths as `tracker_m` has them where given."""
-    sd = np.array(task.estimate_noise)
-    return sd if tracker_m is None else np.where(np.array(task.estimate_units) == "m", tracker_m, sd)
 
 
 def _spec(task: SimTask, cameras: tuple[str, ...], image_px: int) -> RobotSpec:
