@@ -232,11 +232,11 @@ _TUNED = """\
   world; its baseline is therefore not blind on these two tasks and seeds (run seeds here: {seeds}).
 - Protocol 2 differs from 1, which no table was made of: the push and the time limit of the memory module were set on
   run seeds 101 to 103, so that most takeovers of a cloned policy are stalls and no rescue is late.
-- Protocol 3 differs from 2 in a tracker that is 1 mm off in tube insertion and memory module. Protocol 4 takes that back:
-  the person never had that error, so its rescues showed a policy, and a recovery cloned from them, what no robot there
-  can see. Two seeds were run under 3 (12,000 steps, the person's share of all steps, seeds 0 and 1): tube insertion
-  6.6 and 5.3 % with `hil_serl`, 7.7 and 6.4 % with `hil_serl_regrasp`; memory module 11.1 and 8.8 %, 12.9 and 8.4 %.
-  Under 4, clones of run seeds 101 to 104 solve .25, .30, .65 and .48 of the tube's resets.
+- Protocol 3 differs from 2 in a tracker that is 1 mm off in tube insertion and memory module. Protocol 4 takes that
+  back: the person never had that error, so its rescues showed a policy, and a recovery cloned from them, what no robot
+  there can see. Two seeds were run under 3 (12,000 steps, the person's share of all steps, seeds 0 and 1): tube
+  insertion 6.6 and 5.3 % with `hil_serl`, 7.7 and 6.4 % with `hil_serl_regrasp`; memory module 11.1 and 8.8 %, 12.9
+  and 8.4 %. Under 4, clones of run seeds 101 to 104 solve .25, .30, .65 and .48 of the tube's resets.
 - How `hil_serl_regrasp` recovers (when it is fitted anew, how much it regains before it hands back, that a chunk is
   planned anew every two steps, that an early alarm is calibrated before a success's first stall) was chosen on run
   seeds 102 and 103 of the tube and 102 of the memory module.
