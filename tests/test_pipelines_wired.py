@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,9 @@ from releases.ledger import champion
 from robot_io.clock import RealClock
 from robot_io.collect import collect_session
 from robot_io.sim import ScriptedHuman, make_robot
+from robot_io.ur.dashboard import Dashboard
+from robot_io.ur.recovery import recover
+from robot_io.ur.site import SIMULATED
 from robot_io.ursim.fault_client import inject
 from robot_io.ursim.robot import WiredRobot
 
@@ -92,6 +96,62 @@ def test_an_arm_that_is_not_ready_is_one_sentence_and_exit_6(
 def test_a_robot_without_its_host_and_a_host_without_its_robot_are_refused(tmp_path: Path) -> None:
     assert main(["collect", "--robot", "ur", "--root", str(tmp_path)]) == 2
     assert main(["collect", "--host", "127.0.0.2", "--root", str(tmp_path)]) == 2
+
+
+def test_the_doctor_shows_the_arm_and_its_limits(host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    doctor = ["doctor", "--robot", "ur", "--host", host, "--root", str(tmp_path)]
+    assert main(doctor) == 0
+    told = capsys.readouterr().out
+    for part in ("ok  client: ur_rtde 1.6.5", "ok  limits: site: simulated", "ok  arm: UR5", "ok  cell"):
+        assert part in told
+    inject(host, "local_control")
+    try:
+        assert main(doctor) == 6
+        assert "BAD arm: the arm at" in capsys.readouterr().out
+    finally:
+        inject(host, "clear")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [("lead_m =", "led_m =", "motion.lead_m"), ("hard_n = 100.0", "hard_n = 400.0", "what the robot allows")],
+)
+def test_a_site_file_that_cannot_be_right_is_refused_before_anything(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, why: str
+) -> None:
+    site, root = tmp_path / "lab.toml", tmp_path / "none"
+    site.write_text(SIMULATED.read_text().replace(before, after))
+    wired = ["--robot", "ur", "--host", host, "--site", str(site), "--root", str(root)]
+    for command in (["collect"], ["collect", "--dry-run"], ["doctor"]):
+        assert main([*command, *wired]) == 2
+        told = capsys.readouterr()
+        assert why in told.out + told.err
+    assert not root.exists()
+
+
+def test_no_library_and_no_robot_are_one_sentence_and_exit_6(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = host.rpartition(".")[0] + ".250"
+    assert main(["collect", "--robot", "ur", "--host", nobody, "--root", str(tmp_path)]) == 6
+    assert "does not answer" in capsys.readouterr().err
+    monkeypatch.setattr("robot_io.ursim.robot.find_spec", lambda name: None)
+    assert main(["collect", "--robot", "ur", "--host", host, "--dry-run", "--root", str(tmp_path)]) == 6
+    assert "pip install ur_rtde==1.6.5" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fault", "why"), [("in_use", "cannot be controlled"), ("protective_stop", "is not ready")])
+def test_an_arm_that_cannot_be_had_is_one_sentence_and_no_episode(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str, why: str
+) -> None:
+    inject(host, fault)
+    assert main(["collect", "--robot", "ur", "--host", host, "--root", str(tmp_path)]) == 6
+    assert why in capsys.readouterr().err
+    inject(host, "clear")
+    with Dashboard(host) as dashboard:
+        recover(dashboard, lambda question: True, time.sleep)
+    assert not EpisodeStore(tmp_path).ids()
 
 
 @pytest.mark.slow

@@ -73,6 +73,11 @@ class CellClient:
             raise DeviceError(f"camera {camera} at {self._place} gives frames of {head['shape']}; set it to {image_px}")
         return np.frombuffer(data, np.uint8).reshape(head["shape"])
 
+    def still_s(self) -> float:
+        """For how long the arm has stood, controller seconds."""
+        self.sense()
+        return float(self._told["time_s"] - self._told["moved_at_s"])
+
     @property
     def privileged(self) -> Privileged:
         """What the simulator knew when the cell was sensed last."""
