@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from assets import inputs
@@ -66,6 +67,28 @@ def _trigger_rows(work: Work, pairs: Judged, alarms: Mapping[str, Mapping[str, A
             rows += trigger_rows(alarmed(episodes, alarms[key], people), name, of, truth="labels that people decided")
         rows += timing_rows(alarmed(episodes, alarms[key], mined), name, of)
     return rows
+
+
+def _promise_rows(work: Work, by_split: Mapping[str, Judged]) -> list[Row]:
+    """Whether the alarm keeps its promise, over draws of the policy's own unaided successes."""
+    from models.calibration import Calibration
+    from models.labelling import trained_labels
+    from models.report_resampling import resampling_rows
+
+    frames = pl.concat([inputs.curves(work, "triggers/curves", session) for session in work.sessions])
+    cusum, probability = inputs.by_episode(frames, "cusum"), inputs.by_episode(frames, "probability")
+    alone = [e for pairs in by_split.values() for e, _ in pairs if e.policy_alone]
+    audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
+    labels = trained_labels(audited, {e.episode_id: len(e) for e in alone})
+    curves = {e.episode_id: (cusum[e.episode_id], probability[e.episode_id]) for e in alone}
+    successes = [
+        Calibration(cusum=a, probability=b, own=np.ones(len(a), bool), label=labels[e.episode_id])
+        for e in alone
+        if e.success
+        for a, b in [curves[e.episode_id]]
+    ]
+    failures = [curves[e.episode_id] for e in alone if e.success is False]
+    return resampling_rows(successes, failures, resolve("trigger", work.snapshot.settings))
 
 
 def _label_rows(work: Work) -> list[Row]:

@@ -9,12 +9,15 @@ import pytest
 from model_samples import HUMAN, RECOVERY, episodes, fitted, stagnation, step_data
 
 from assets.report_page import page
+from models.calibration import Calibration
 from models.evaluation import Measured
 from models.report_intervention import intervention_rows
+from models.report_resampling import resampling_rows
 from models.report_rows import Row, resampled
 from models.report_runs import recovery_rows, run_rows
 from models.report_trigger import alarmed, timing_rows, trigger_rows
 from models.report_value import value_rows
+from models.trigger import TriggerConfig
 
 
 def by_name(rows: list[Row]) -> dict[str, Measured]:
@@ -58,6 +61,23 @@ def test_the_lead_is_counted_to_the_takeover_and_a_missed_one_is_told() -> None:
     assert rows[1].figure.value == 0.0
     silent = timing_rows(alarmed([taken], {taken.episode_id: alarm & False}, labels), "alarm", "one")
     assert (silent[0].figure.n, silent[1].figure.value) == (0, 1.0)
+
+
+@pytest.mark.parametrize(("count", "rows"), [(60, 2), (9, 0)], ids=["enough", "too few"])
+def test_a_promise_is_asked_on_successes_that_did_not_calibrate(count: int, rows: int) -> None:
+    rng = np.random.default_rng(0)
+    runs = [
+        Calibration(
+            cusum=rng.gamma(2, 1, 20), probability=rng.beta(1, 4, 20), own=np.ones(20, bool), label=np.zeros(20)
+        )
+        for _ in range(count)
+    ]
+    found = resampling_rows(runs, [(np.full(5, 20.0), np.ones(5))], TriggerConfig())
+    assert len(found) == rows
+    if rows:
+        rate, balanced = (row.figure.value for row in found)
+        assert 0.02 < rate < 0.15
+        assert balanced == pytest.approx(1 - rate / 2)
 
 
 def test_shares_of_the_steps_sum_to_one() -> None:
