@@ -9,7 +9,7 @@ What a recovery did goes into the memory of the run only: shown to the policy as
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from robot_io.benchmark.refit import RefitConfig, parts, refit
 from robot_io.benchmark.rounds import InRounds, Rounds
 from robot_io.deployment import LIMITS, load_monitor, load_recovery
 from robot_io.protocols import Monitor, Recovery
+
+REGAIN = 0.3
+"""share of the lacking value: a policy that is handed nothing but a finished task never learns to finish it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class HilSerlRegrasp(InRounds):
     def __init__(self, start: Start, config: RegraspConfig | None = None) -> None:
         self._settings = config or RegraspConfig()
         super().__init__(start, self._settings.learner, self._settings.rounds)
-        self.recovery_limits = LIMITS
+        self.recovery_limits = replace(LIMITS, regain=REGAIN)
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self._settings)
