@@ -6,6 +6,8 @@ Frames are uint8 (H, W, 3) RGB in memory and JPEG or PNG bytes on disk. Bytes th
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import simplejpeg
@@ -37,21 +39,30 @@ def encode_png(rgb: Array) -> bytes:
 
 def decode(data: bytes, codec: Codec) -> Array:
     """The uint8 (H, W, 3) RGB frame in `data`; `DataRefused` where it is cut off or damaged."""
-    try:
-        return _decode_jpeg(data) if codec == "jpeg" else _decode_png(data)
-    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataRefused(f"a {codec} frame of {len(data)} bytes cannot be decoded ({error}); copy it again") from error
+    with _decoding(data, codec):
+        if codec == "png":
+            return _decode_png(data)
+        _jpeg_size(data)
+        frame: Array = simplejpeg.decode_jpeg(data, "RGB")
+        return frame
 
 
 def inspect(data: bytes) -> tuple[Codec, int, int]:
     """(codec, height_px, width_px) of a foreign frame, after decoding it once to know that it can be.
 
+    Of a JPEG every bit is read and an eighth of the size is drawn: damage shows in its bits, not in the drawing.
     Raises `DataRefused` for what is neither JPEG nor PNG, is damaged, is CMYK, claims an absurd size or is to be
     turned: some programs turn it when they show it and others do not.
     """
     codec = codec_of(data)
-    height_px, width_px, _ = decode(data, codec).shape
-    if _is_turned(data):
+    with _decoding(data, codec):
+        if codec == "png":
+            height_px, width_px, _ = _decode_png(data).shape
+        else:
+            height_px, width_px = _jpeg_size(data)
+            simplejpeg.decode_jpeg(data, "RGB", min_height=1, min_width=1)
+        turned = _is_turned(data)
+    if turned:
         raise DataRefused("its EXIF says that it is to be turned; turn its pixels (`jpegtran -rotate`, `exiftran -ai`)")
     return codec, height_px, width_px
 
@@ -65,13 +76,22 @@ def codec_of(data: bytes) -> Codec:
     raise DataRefused(f"a frame of {len(data)} bytes is neither JPEG nor PNG; convert the frames first")
 
 
-def _decode_jpeg(data: bytes) -> Array:
+@contextmanager
+def _decoding(data: bytes, codec: Codec) -> Iterator[None]:
+    """The decoders' ways of failing turned into one sentence."""
+    try:
+        yield
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataRefused(f"a {codec} frame of {len(data)} bytes cannot be decoded ({error}); copy it again") from error
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Height and width; what cannot be a camera's frame is refused."""
     height_px, width_px, colorspace, _ = simplejpeg.decode_jpeg_header(data)
     if colorspace in ("CMYK", "YCCK"):
         raise ValueError("it is CMYK, which no robot camera writes")
     _check_size(height_px, width_px)
-    frame: Array = simplejpeg.decode_jpeg(data, "RGB")
-    return frame
+    return height_px, width_px
 
 
 def _decode_png(data: bytes) -> Array:

@@ -8,6 +8,8 @@ from zlib import crc32
 import numpy as np
 import pytest
 from episode_samples import sample_frame
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from episodes.errors import DataRefused
@@ -25,6 +27,12 @@ def claiming(side_px: int) -> bytes:
     data = as_bytes(Image.new("L", (5, 7)), "PNG")
     header = b"IHDR" + side_px.to_bytes(4) * 2 + data[24:29]
     return data[:12] + header + crc32(header).to_bytes(4) + data[33:]
+
+
+def chunked(png: bytes) -> bytes:
+    """The PNG with the right checksum of its second chunk."""
+    start, size = 37, int.from_bytes(png[33:37])
+    return png[: start + 4 + size] + crc32(png[start : start + 4 + size]).to_bytes(4) + png[start + 8 + size :]
 
 
 def turned(kind: str, orientation: int = 6) -> bytes:
@@ -70,11 +78,34 @@ def test_inspect_tells_codec_and_size() -> None:
         (claiming(10_000), "10000 x 10000"),
         (turned("JPEG"), "is to be turned"),
         (turned("PNG"), "is to be turned"),
+        (chunked(turned("PNG").replace(b"MM\0*", b"MM\0?")), "cannot be decoded"),
     ],
 )
 def test_what_is_no_camera_frame_is_refused(data: bytes, says: str) -> None:
     with pytest.raises(DataRefused, match=says):
         inspect(data)
+
+
+SPOILED = encode_jpeg(np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8))
+
+
+@given(
+    cut=st.integers(0, 40),
+    flips=st.lists(st.tuples(st.integers(0, len(SPOILED) - 1), st.integers(0, 255)), max_size=4),
+)
+@settings(max_examples=200)
+def test_what_is_looked_at_can_be_decoded_and_nothing_else(cut: int, flips: list[tuple[int, int]]) -> None:
+    """A look at an eighth of the picture finds what decoding all of it finds."""
+    data = bytearray(SPOILED[: len(SPOILED) - cut])
+    for place, value in flips:
+        data[place % len(data)] = value
+    said = []
+    for look in (lambda: inspect(bytes(data))[1:], lambda: decode(bytes(data), "jpeg").shape[:2]):
+        try:
+            said.append(look())
+        except DataRefused:
+            said.append(None)
+    assert said[0] == said[1] or not data.startswith(b"\xff\xd8")
 
 
 def test_only_rgb_bytes_are_encoded() -> None:
