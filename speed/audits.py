@@ -2,7 +2,7 @@
 
 `python -m speed.audits [--events 10000] [--rounds 16]` prints one JSON line. `ours` is one decision compared, chained
 and committed in a log of so many events, as the app does it; `floor` opens the same kind of SQLite file, inserts one
-row and commits. Both leave after the disk has it. The `_ms` are wall time, which the disk and a busy machine are part of.
+row and commits. Both leave after the disk has it. The `_ms` are wall time: the disk and a busy machine are in it.
 """
 
 from __future__ import annotations
