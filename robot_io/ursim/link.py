@@ -46,8 +46,8 @@ class LinkFault:
         return self.dead or now_s < self.silent_until_s
 
     def is_bad(self, now_s: float) -> bool:
-        """Anything of it is on."""
-        return self.is_silent(now_s) or self.segment_bytes > 0 or self.late_s > 0.0
+        """What a client hears or is heard of is missing or late."""
+        return self.is_silent(now_s) or self.late_s > 0.0
 
 
 @dataclass(slots=True)
