@@ -44,7 +44,7 @@ def measured(host: str, hertz: float) -> dict[str, object]:
     """Both loops for `SECONDS`."""
     spawn = get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=bare, args=(1.0 / hertz, SECONDS, theirs))
+    process = spawn.Process(target=bare, args=(1.0 / hertz, SECONDS, theirs), daemon=True)
     late: list[float] = []
     with UrArm(WorkerConfig(link=LinkConfig(host=host, frequency_hz=hertz))) as arm:
         process.start()
