@@ -271,7 +271,7 @@ class _Run:
     def _close(self, end: EpisodeEnd, fault: str) -> EpisodeSummary:
         if fault and self.recording:
             self._event("fault", reason=fault)
-        end = self._reviewed(end)
+        end = self._reviewed(end, fault)
         summary = self._summary(self._keep(end), end, fault)
         if self.learner is not None:
             self.learner.end_episode(None, end.success)
@@ -279,10 +279,12 @@ class _Run:
             self.live.end(summary)
         return summary
 
-    def _reviewed(self, end: EpisodeEnd) -> EpisodeEnd:
+    def _reviewed(self, end: EpisodeEnd, fault: str) -> EpisodeEnd:
         """What the person says of it after all; who stops the program instead keeps it as it ended."""
         if self.review is None or not self.recording or self.discarded or self.t == 0:
             return end
+        if self.live is not None:
+            self.live.end(self._summary(None, end, fault))
         try:
             human = self.review(end)
         except BaseException:

@@ -12,8 +12,10 @@ import pytest
 from robot_fakes import FakeMonitor, FakePolicy, FakeRecorder, FakeRobot
 
 from episodes.images import decode
+from episodes.record import Outcome
 from robot_io.live import LiveWriter
 from robot_io.loop import run_episode
+from robot_io.protocols import HumanInput
 
 
 class Watching:
@@ -106,3 +108,17 @@ def test_the_page_says_that_a_run_broke_off(tmp_path: Path) -> None:
         run(LiveWriter(tmp_path, "s1"), FakeRobot(raises_at=2))
     status = json.loads((tmp_path / "live" / "status.json").read_text())
     assert (status["state"], status["end_reason"], status["fault"]) == ("ended", "fault", "OSError: the cable is out")
+
+
+def test_while_the_person_has_the_last_word_the_page_says_how_it_ended(tmp_path: Path) -> None:
+    said: list[dict[str, Any]] = []
+
+    def looking(end: Any) -> HumanInput:
+        said.append(json.loads((tmp_path / "live" / "status.json").read_text()))
+        return HumanInput(outcome=Outcome.SUCCESS)
+
+    live = LiveWriter(tmp_path, "s1")
+    run_episode(FakeRobot(), FakePolicy(), FakeRecorder(), max_steps=3, collection="rollout", live=live, review=looking)
+    said.append(json.loads((tmp_path / "live" / "status.json").read_text()))
+    assert [(each["state"], each["success"]) for each in said] == [("ended", "unknown"), ("ended", "success")]
+    assert [each["episode_id"] is None for each in said] == [True, False]

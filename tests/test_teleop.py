@@ -233,16 +233,17 @@ def test_a_note_is_typed_over_many_steps_and_its_letters_are_no_keys() -> None:
 
 
 class Typed:
-    """Keys in batches; what is said is kept."""
+    """Keys in batches; what is said is kept, and how many batches were left then."""
 
     def __init__(self, *batches: list[str]) -> None:
-        self.batches, self.told = list(batches), list[str]()
+        self.batches, self.told, self.left = list(batches), list[str](), list[int]()
 
     def keys(self) -> list[str]:
         return self.batches.pop(0) if self.batches else []
 
     def tell(self, text: str) -> None:
         self.told.append(text)
+        self.left.append(len(self.batches))
 
 
 END = EpisodeEnd(
@@ -263,6 +264,7 @@ def test_the_last_word_on_an_episode(batches: list[list[str]], said: HumanInput)
     keys = Typed(["S"], *batches)  # the first S was pressed before it was asked
     assert review(keys, END, heed=lambda: None, wait=lambda s: None) == said
     assert "timeout, failure" in keys.told[0]
+    assert keys.left[0] == len(batches), "who answers at once is heard"
 
 
 def reviewed(said: HumanInput | Exception) -> FakeRecorder:

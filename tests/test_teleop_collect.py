@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from fcntl import ioctl
 from pathlib import Path
+from select import select
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from episodes.validation import validate
 
 REPOSITORY = Path(__file__).parent.parent
 DOWN = (0, 0, 250, 0, 0, 0)
+PATIENCE_S = 120.0
+"""with a command that takes seconds"""
 DRIVEN_S = 0.5
 """a person's time; nothing is judged by it"""
 
@@ -32,7 +35,8 @@ class Desk:
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         self._far, near = pty.openpty()
-        self.told = ""
+        self.told, self._seen = "", 0
+        self._end_s = time.monotonic() + PATIENCE_S
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipelines", *arguments],
             cwd=REPOSITORY,
@@ -46,11 +50,10 @@ class Desk:
         os.close(near)
 
     def until(self, text: str) -> None:
-        """Read on until the terminal shows this, once more than before."""
-        shown = ""
-        while text not in shown:
-            shown += self._read(text)
-        self.told += shown
+        """Read on until the terminal shows this, after what was waited for before."""
+        while (found := self.told.find(text, self._seen)) < 0:
+            self.told += self._read(text)
+        self._seen = found + len(text)
 
     def press(self, keys: str) -> None:
         os.write(self._far, keys.encode())
@@ -69,6 +72,9 @@ class Desk:
         os.close(self._far)
 
     def _read(self, wanted: str) -> str:
+        left_s = self._end_s - time.monotonic()
+        if left_s <= 0.0 or not select([self._far], [], [], left_s)[0]:
+            raise TimeoutError(f"{wanted!r} does not come: {self.told}")
         try:
             return os.read(self._far, 4096).decode(errors="replace")
         except OSError:

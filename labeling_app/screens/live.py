@@ -57,7 +57,7 @@ def _headline(view: LiveView) -> None:
     elif status["fault"]:
         st.error(f"Session {session} was stopped: {desk.plain(status['fault'])}")
     else:
-        kept = f"kept as {status['episode_id']}" if status["episode_id"] else "discarded"
+        kept = f"kept as {status['episode_id']}" if status["episode_id"] else "not stored"
         st.info(
             f"Session {session} · the last episode ended after {status['steps']} steps: {status['success']}, {kept}"
         )

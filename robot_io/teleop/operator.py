@@ -77,9 +77,9 @@ def review(
     keys: Keys, end: EpisodeEnd, *, heed: Callable[[], None], wait: Callable[[float], None] = time.sleep
 ) -> HumanInput:
     """What the person says of an episode that has ended; `heed` is called often and may raise to stop the waiting."""
+    keys.keys()  # what was pressed until now was meant for driving
     keys.tell(f"ended: {end.end_reason}, {end.success.value}. Enter keeps it and goes on; {LEGEND}")
     operator, said = Operator(), HumanInput()
-    keys.keys()  # what was pressed while it ended was meant for driving
     while True:
         heed()
         pressed = keys.keys()
