@@ -25,13 +25,21 @@ from episodes.store import EpisodeStore
 from robot_io.ursim.cell_client import CellClient
 
 LONGEST_S = 25.0
-SETTLES_S = 5.0
+SETTLES_S, LEAVES_S = 5.0, 30.0
 
 
 def children(pid: int) -> list[int]:
     """Of a process, at any depth."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if Path(f"/proc/{pid}").exists() else []
     return [int(text) for text in found] + [each for text in found for each in children(int(text))]
+
+
+def remaining(pids: list[int]) -> list[int]:
+    """Those that are there after `LEAVES_S`: one that was importing notices late that its command is gone."""
+    end_s = time.monotonic() + LEAVES_S
+    while time.monotonic() < end_s and any(Path(f"/proc/{pid}").exists() for pid in pids):
+        time.sleep(0.2)
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def started(host: str, root: Path, seed: int) -> subprocess.Popen[bytes]:
@@ -63,7 +71,7 @@ def killed(host: str, root: Path, number: int, random: np.random.Generator) -> d
         store.verify(episode_id)
     with closing(CellClient(host)) as cell:
         moving = cell.still_s() < 0.3
-    left = [pid for pid in below if Path(f"/proc/{pid}").exists()]
+    left = remaining(below)
     return {
         "run": number,
         "killed": whom,
