@@ -49,6 +49,8 @@ def _workbench() -> None:
     listing.walk(before, after, place, len(found), go)
     with back:
         _take_back(event)
+    if not desk.who():
+        st.caption("Give your name at the left to decide.")
     desk.trouble()
     _evidence(event)
 
