@@ -74,11 +74,11 @@ class Desk:
     def _read(self, wanted: str) -> str:
         left_s = self._end_s - time.monotonic()
         if left_s <= 0.0 or not select([self._far], [], [], left_s)[0]:
-            raise TimeoutError(f"{wanted!r} does not come: {self.told}")
+            raise TimeoutError(f"{wanted!r} does not come: {self.told[-300:]}")
         try:
             return os.read(self._far, 4096).decode(errors="replace")
         except OSError:
-            raise AssertionError(f"it ended before {wanted!r}: {self.told}") from None
+            raise AssertionError(f"it ended before {wanted!r}: {self.told[-300:]}") from None
 
 
 @pytest.fixture(scope="module")
