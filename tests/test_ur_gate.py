@@ -182,7 +182,7 @@ def test_the_order_of_the_chain() -> None:
     ("cycle", "exit_code", "why"),
     [
         (a_cycle(seen=replace(FINE, connected=False)), Exit.LINK_LOST, "connection to the arm is lost"),
-        (a_cycle(seen=replace(FINE, stood_s=0.21)), Exit.STATE_STALE, "clock has stood for 0.21 s"),
+        (a_cycle(seen=replace(FINE, stood_s=0.51)), Exit.STATE_STALE, "clock has stood for 0.51 s"),
         (a_cycle(seen=replace(FINE, absurd="nonsense")), Exit.STATE_ABSURD, "nonsense"),
         (a_cycle(seen=replace(FINE, command_age_s=2.1)), Exit.DRIVER_GONE, "no command for 2 s"),
         (with_reading(tcp_force=np.array([0, 0, 101.0, 0, 0, 0])), Exit.FORCE, "is 101 N, above 100 N"),
@@ -263,7 +263,7 @@ def test_an_arm_outside_of_its_workspace_is_not_driven_back() -> None:
         ("version = 1", "version = 2", "is of version 2; this Regrasp reads version 1"),
         ("low = [0.28,", "low = [0.80,", "give low below high"),
         ("watchdog_hz = 10.0", "watchdog_hz = 1.0", "watchdog_hz is 1; give 2 to 100"),
-        ("leave_after_s = 0.2", "leave_after_s = 0.01", "leaves before it holds"),
+        ("leave_after_s = 0.5", "leave_after_s = 0.01", "leaves before it holds"),
         ("[motion]", "[motion", "is no TOML"),
     ],
 )
