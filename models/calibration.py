@@ -1,8 +1,7 @@
 """The trigger's thresholds, from the curves of the successes on which it must stay silent.
 
 Each of the two curves is first divided by what a share alpha of those successes exceed; the sum is the score, and the
-same share of successes may pass its threshold. The early one asks only for the steps before the first label: after
-it the CUSUM still owes what that stall has cost. Pure: the
+same share of successes may pass its threshold. The early one asks only for the steps outside the labels. Pure: the
 training and the app's preview of another alpha both ask here.
 """
 
@@ -53,10 +52,7 @@ def thresholds(runs: Sequence[Calibration], *, alpha: float, early_alpha: float)
     scores = [run.cusum / first + run.probability / second for run in runs]
     totals = np.array([score[run.own].max() for run, score in zip(runs, scores, strict=True)])
     outside = np.array(
-        [
-            score.max(where=run.own & _before_stall(run.label), initial=0)
-            for run, score in zip(runs, scores, strict=True)
-        ]
+        [score.max(where=run.own & (run.label == 0), initial=0) for run, score in zip(runs, scores, strict=True)]
     )
     alarm = conformal_threshold(totals, alpha)
     return Thresholds(
@@ -66,11 +62,6 @@ def thresholds(runs: Sequence[Calibration], *, alpha: float, early_alpha: float)
         early=min(alarm, conformal_threshold(outside, early_alpha)),
         alarm_rate=float(np.mean(totals > alarm)),
     )
-
-
-def _before_stall(label: Array) -> Array:
-    """(T,) bool: nothing is labelled as a stall, or left unsure, up to here."""
-    return np.asarray(~np.logical_or.accumulate(label != 0))
 
 
 def calibration_successes(

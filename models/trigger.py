@@ -46,7 +46,8 @@ class TriggerConfig:
     learning: bool = False
     """the policy still changes and recoveries help it: calibrate on every success that no person had to help, at the
     steps that were not a recovery's, and on demonstrations. Otherwise those successes alone would count in which the
-    trigger stayed silent, and each calibration would be stricter than the one before"""
+    trigger stayed silent, and each calibration would be stricter than the one before. For the early alarm no step counts
+    after a success's first stall either: its CUSUM still owes what that stall has cost"""
     recent: int = 40
     """how many of these, the last ones given"""
     form: str = "sum"
@@ -163,13 +164,13 @@ def fit_trigger(
     drift = config.drift / median_steps
     runs = []
     for episode in clean:
-        values = curves[episode.episode_id]
+        values, label = curves[episode.episode_id], labels[episode.episode_id]
         runs.append(
             Calibration(
                 cusum=mean_cusum(episode, values, drift),
                 probability=learned(intervention.curves(model, episode, values), config.form),
                 own=episode.source != ActionSource.RECOVERY,
-                label=labels[episode.episode_id],
+                label=np.maximum.accumulate(label) if config.learning else label,
             )
         )
     fitted = form_thresholds(config.form, runs, alpha=config.alpha, early_alpha=config.early_alpha, tau=config.tau)

@@ -238,7 +238,7 @@ _TUNED = """\
   insertion 6.6 and 5.3 % with `hil_serl`, 7.7 and 6.4 % with `hil_serl_regrasp`; memory module 11.1 and 8.8 %, 12.9
   and 8.4 %. Under 4, clones of run seeds 101 to 104 solve .25, .30, .65 and .48 of the tube's resets.
 - How `hil_serl_regrasp` recovers (when it is fitted anew, how much it regains before it hands back, that a chunk is
-  planned anew every two steps, that an early alarm is calibrated before a success's first stall) was chosen on run
+  planned anew every two steps, that the early alarm is calibrated before a success's first stall) was chosen on run
   seeds 102 and 103 of the tube and 102 of the memory module.
 - The evaluations on the way, resets {way}, draw the curves and choose nothing: every run is judged by the
   policy that it ends with.

@@ -310,10 +310,10 @@ def test_markup_in_names_and_notes_stays_text(server: str, root: Path, page: Pag
     page.keyboard.press("2")
     expect(page.get_by_role("button", name="Jam")).to_have_attribute("kind", "primary")
     settled(page)
-    expect(page.get_by_label("Note")).to_have_count(1)
-    page.get_by_label("Note").fill(name)
+    expect(page.get_by_label("Note", exact=True)).to_have_count(1)
+    page.get_by_label("Note", exact=True).fill(name)
     page.keyboard.press("Enter")
-    expect(page.get_by_label("Note").first).to_have_value(name)
+    expect(page.get_by_label("Note", exact=True).first).to_have_value(name)
     page.get_by_role("link", name="Overview").click()
     expect(page.get_by_text("Last decisions")).to_be_visible()
     assert page.locator("img[src='x']").count() == 0

@@ -106,7 +106,7 @@ def test_a_recorded_episode_is_seen_as_the_robot_saw_it(whole: RunRecord, root: 
     store, encoder = EpisodeStore(root), FrameEncoder.load(root / ENCODER)
     name = store.ids(session=DEMONSTRATIONS)[0]
     episode = load_step_data(store, name, success=True, split="train")
-    robot = robot_with_cameras(PLAN.task, 0.001)
+    robot = robot_with_cameras(PLAN.task)
     seen, live = SeeingRobot(robot, encoder), []
     live.append(seen.reset(int(store.attributes(name)["collected_by"]["seed"])).proprio)
     for action in episode.executed_action[:-1]:
