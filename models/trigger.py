@@ -46,8 +46,8 @@ class TriggerConfig:
     learning: bool = False
     """the policy still changes and recoveries help it: calibrate on every success that no person had to help, at the
     steps that were not a recovery's, and on demonstrations. Otherwise those successes alone would count in which the
-    trigger stayed silent, and each calibration would be stricter than the one before. For the early alarm no step counts
-    after a success's first stall either: its CUSUM still owes what that stall has cost"""
+    trigger stayed silent, and each calibration would be stricter than the one before. For the early alarm no step
+    after a success's first stall counts either: its CUSUM still owes what that stall has cost"""
     recent: int = 40
     """how many of these, the last ones given"""
     form: str = "sum"
