@@ -66,7 +66,7 @@ def test_what_a_rule_cannot_have_is_refused() -> None:
 
 @pytest.mark.demo
 def test_a_materialization_with_the_settings_says_the_same_numbers(settled_copy: Path) -> None:
-    root, task, moved = settled_copy, "tube_insertion", {"slow": 0.45, "patience": 0.2, "drop": 0.2}
+    root, task, moved = settled_copy, "tube_insertion", {"slow": 0.2, "patience": 0.3, "drop": 0.15}
     tables = [pl.read_parquet(root / f"derived/episodes/{name}/{task}/table.parquet") for name in ("decided", "split")]
     curves = pl.concat([pl.read_parquet(path) for path in sorted(root.glob("derived/values/curves/*/*.parquet"))])
     values = {str(key[0]): rows["value"].to_numpy() for key, rows in curves.group_by("episode_id", maintain_order=True)}
