@@ -62,6 +62,21 @@ def draft_of(
     return Event(seq=0, kind=kind, item=item, by=by, at="", seconds=seconds, value=value, shown=shown or {})
 
 
+def items_of(event: Event) -> set[str]:
+    """Every item that a decision writes: also the label that is joined in, and the second part of one that is cut."""
+    value, items = event.value, {event.item}
+    if event.kind == "label.merge":
+        return items | {value["other"]}
+    if event.kind == "label.split":
+        return items | {second_part(value)}
+    return items | set(event.shown.get("items", ())) if event.kind == "undo" else items
+
+
+def second_part(value: Mapping[str, Any]) -> str:
+    """The id of the label behind a cut."""
+    return f"{value['episode_id']}:{value['at']}-{value['stop']}"
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of a value; raises `DataRefused` for what JSON cannot hold (NaN, bytes, objects)."""
     try:

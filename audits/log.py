@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from audits.database import EVENTS, Database
-from audits.events import ROOT_HASH, Event, canonical, chain, draft_of, parse
+from audits.events import ROOT_HASH, Event, canonical, chain, draft_of, items_of, parse
 from audits.kinds import check
 from episodes.errors import Conflict, DataRefused, IntegrityError, UsageError
 
@@ -60,7 +60,7 @@ class AuditLog:
         """Write many decisions as `append` does one: all of them, in this order, or none."""
         for draft in drafts:
             check(draft.kind, draft.item, draft.value)
-        items = {draft.item for draft in drafts}
+        items = set[str]().union(*(items_of(draft) for draft in drafts))
 
         def make(connection: Connection) -> Sequence[Event]:
             if unchanged_since is not None:
@@ -77,7 +77,8 @@ class AuditLog:
             if target is None:
                 raise UsageError(f"there is no event {seq} to undo; the log has {_last(connection)[0]}")
             _require_undoable(target, _read(connection, kind="undo", item=target.item))
-            return [draft_of("undo", target.item, by=by, value={"seq": seq})]
+            items = {"items": sorted(items_of(target))}
+            return [draft_of("undo", target.item, by=by, value={"seq": seq}, shown=items)]
 
         return self._write(make)[0]
 
@@ -194,9 +195,9 @@ def _verify_row(expected: int, previous: str, seq: int, body: str, digest: str) 
 
 def _refuse_if_changed(later: Iterator[Event], items: set[str]) -> None:
     for event in later:
-        if event.item in items:
+        if both := items_of(event) & items:
             raise Conflict(
-                f"{event.by} decided about {event.item} while you looked at it; look at it again, then decide"
+                f"{event.by} decided about {min(both)} while you looked at it; look at it again, then decide"
             )
 
 

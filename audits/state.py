@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from audits.events import Event
+from audits.events import Event, second_part
 from audits.log import undone
 
 Decisions = dict[str, dict[str, Any]]
@@ -68,7 +68,7 @@ def _label_split(state: AuditState, item: str, value: Mapping[str, Any]) -> None
     _label_edit(state, item, {"start": value["start"], "stop": at})
     made = {"episode_id": value["episode_id"], "start": at, "stop": stop}
     verdict = state.labels[item]["verdict"]
-    state.labels[f"{value['episode_id']}:{at}-{stop}"] = {**made, "origin": "human", "verdict": verdict}
+    state.labels[second_part(value)] = {**made, "origin": "human", "verdict": verdict}
 
 
 def _label_merge(state: AuditState, item: str, value: Mapping[str, Any]) -> None:

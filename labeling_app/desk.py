@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 import streamlit as st
 
-from audits.events import Event, draft_of
+from audits.events import Event, draft_of, items_of
 from audits.leases import LEASE_S
 from audits.state import AuditState
 from episodes.errors import Conflict, RegraspError
@@ -198,8 +198,9 @@ def _write(drafts: Sequence[Event], seen: int) -> bool:
     try:
         log().append_all(drafts, unchanged_since=seen)
     except Conflict:
-        items = {draft.item for draft in drafts}
-        st.session_state.conflict = drafts, [event for event in log().events(after=seen) if event.item in items]
+        later = log().events(after=seen)
+        theirs = [event for event in later if any(_overtaken(draft, [event]) for draft in drafts)]
+        st.session_state.conflict = drafts, theirs
         st.session_state.pop("trouble", None)
         return False
     except RegraspError as error:
@@ -240,7 +241,7 @@ def _conflict(drafts: Sequence[Event], theirs: Sequence[Event]) -> None:
 
 
 def _overtaken(draft: Event, theirs: Sequence[Event]) -> bool:
-    return any(event.item == draft.item for event in theirs)
+    return any(items_of(event) & items_of(draft) for event in theirs)
 
 
 def _yield(drafts: Sequence[Event], theirs: Sequence[Event]) -> None:

@@ -14,7 +14,7 @@ from audits.events import EVENT_VERSION, ROOT_HASH, canonical, chain, draft_of
 from audits.leases import LEASE_S, Leases
 from audits.log import AuditLog, undone
 from audits.portable import export_lines, import_lines
-from episodes.errors import DataRefused, IntegrityError, UsageError
+from episodes.errors import Conflict, DataRefused, IntegrityError, UsageError
 
 
 @pytest.fixture
@@ -185,6 +185,29 @@ def test_a_stale_screen_does_not_overwrite(log: AuditLog) -> None:
     note(log, "a", unchanged_since=seen)
     with pytest.raises(DataRefused, match="ada decided about a while you looked"):
         note(log, "a", unchanged_since=seen)
+
+
+JOINED = ("label.merge", "e:3-9", {"start": 3, "stop": 20, "other": "e:12-20"})
+CUT = ("label.split", "e:3-20", {"episode_id": "e", "start": 3, "at": 12, "stop": 20})
+
+
+@pytest.mark.parametrize("whole", [JOINED, CUT])
+def test_a_decision_about_two_labels_is_overtaken_on_either_and_overtakes_both(
+    log: AuditLog, whole: tuple[str, str, dict[str, object]]
+) -> None:
+    def decide(kind: str, item: str, value: dict[str, object], by: str, seen: int) -> int:
+        return log.append(kind, item, by=by, value=value, shown={}, seconds=0, unchanged_since=seen).seq
+
+    other = ("label.verdict", "e:12-20", {"verdict": "accept"})
+    seen = decide(*other, "bo", 0)
+    with pytest.raises(Conflict, match="bo decided about e:12-20"):
+        decide(*whole, "ada", 0)
+    made = decide(*whole, "ada", seen)
+    with pytest.raises(Conflict, match="ada decided about e:12-20"):
+        decide(*other, "bo", seen)
+    log.undo(made, by="ada")
+    with pytest.raises(Conflict, match="ada decided about e:12-20"):
+        decide(*other, "bo", made)
 
 
 def test_undo_is_checked(log: AuditLog) -> None:
