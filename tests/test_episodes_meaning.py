@@ -51,6 +51,13 @@ def test_names_of_actors() -> None:
         actors({"control_mode": np.array(["policy", "pirate"])}, 2)
 
 
+def test_a_flag_written_as_text_has_the_polarity_of_the_same_flag() -> None:
+    written = np.array(["true", b"False", ""], object)
+    assert actors({"autonomous": written}, 3).source.tolist() == [POLICY, HUMAN, UNKNOWN]
+    asked = said(**{"from": "flag", "true": "policy"})
+    assert actors({"flag": written}, 3, asked).source.tolist() == [POLICY, HUMAN, UNKNOWN]
+
+
 def test_nan_and_no_column_are_unknown() -> None:
     assert actors({"is_intervention": np.array([np.nan, 1, 0])}, 3).source.tolist() == [UNKNOWN, HUMAN, POLICY]
     assert actors({"reward": FLAGS}, 3).source.tolist() == [UNKNOWN] * 3

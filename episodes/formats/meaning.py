@@ -117,7 +117,10 @@ def _decode(key: str, values: Any, coding: Coding, said: FieldMapping | None = N
         there = ~np.isnan(np.asarray(values, float).reshape(len(values), -1)).all(axis=1)
         return _sources(there)
     if values.dtype.kind in "OSU":
-        return _named(key, values)
+        names = _names_in(values)
+        if not set(names) <= _FLAGS.keys():
+            return _named(key, names)
+        values = np.array([_FLAGS[name] for name in names])
     flags = np.asarray(values, float).reshape(len(values), -1)
     if flags.shape[1] != 1 or not (np.isnan(flags) | np.isin(flags, (0, 1))).all():
         what = f"{key} should say at each step whether a person acts and has other values than true and false"
@@ -126,20 +129,23 @@ def _decode(key: str, values: Any, coding: Coding, said: FieldMapping | None = N
     return np.where(np.isnan(flags[:, 0]), ActionSource.UNKNOWN, _sources(human)).astype(np.uint8)
 
 
-def _named(key: str, values: Array) -> Array:
-    """Sources of a column of names; `true` and `false` are flags that were written as text."""
-    names = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.reshape(-1)]
-    names = [name.strip().lower() for name in names]
-    if set(names) <= {"true", "false", "", "none"}:
-        return np.array([_FLAG.get(name, ActionSource.UNKNOWN) for name in names], np.uint8)
+def _names_in(values: Array) -> list[str]:
+    """Texts (T,) without what is no matter: case, and blanks around them."""
+    texts = (value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.reshape(-1))
+    return [text.strip().lower() for text in texts]
+
+
+_FLAGS = {"true": 1.0, "false": 0.0, "": np.nan, "none": np.nan}
+"""flags that were written as text"""
+
+
+def _named(key: str, names: list[str]) -> Array:
+    """Sources of a column of names."""
     unknown = sorted({name for name in names if name and name not in _ACTORS})
     if unknown:
         what = f"{key} names an actor {unknown[0]!r}, which is none of {', '.join(sorted(_ACTORS))}"
         raise DataRefused(f"{what}; rename it in the source, or name another column with fields.intervention")
     return np.array([_ACTORS.get(name, ActionSource.UNKNOWN) for name in names], np.uint8)
-
-
-_FLAG = {"true": ActionSource.HUMAN, "false": ActionSource.POLICY}
 
 
 def _sources(human: Array) -> Array:
