@@ -279,3 +279,14 @@ def test_each_class_of_defect_is_one_warning_with_its_count(tmp_path: Path) -> N
     assert counts["dead_wrench"].startswith("dead_wrench (2 of 3 episodes): the wrench never changes")
     assert "1 backward, 3 duplicate" in counts["source_time_defects"]
     assert "(1 of 3 episodes)" in counts["blank_camera"]
+
+
+@pytest.mark.parametrize("names", [("lerobot_v21_bridge", "baxter_rosbag1"), ("lerobot_v21_bridge",)])
+def test_a_folder_of_datasets_is_refused_with_their_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / "lab" / name).parent.mkdir(exist_ok=True)
+        shutil.copytree(DATA / name, tmp_path / "lab" / name)
+    with pytest.raises(EpisodeFormatError, match="import each by itself") as caught:
+        import_dataset(tmp_path / "lab", tmp_path / "w")
+    assert all(name in str(caught.value) for name in names)
+    assert not (tmp_path / "w" / "episodes").exists()

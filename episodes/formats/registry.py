@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from episodes.store import EpisodeStore
 
 
+MANY = 30
+"""folders that nobody has as many datasets in"""
+
+
 def readers() -> dict[str, tuple[Callable[[Path], bool], Callable[[Path, ImportMapping, float | None], Source]]]:
     """Each format's detector and reader, in the order in which they are tried."""
     from episodes.formats.hdf5 import aloha, robomimic, robosuite
@@ -65,9 +69,10 @@ def detected(path: Path, mapping: ImportMapping) -> str:
 
     if mapping.table != TableMapping():
         return "columns"
-    for name, (detect, _) in readers().items():
-        if detect(path):
-            return name
+    found = _first(path)
+    _one_dataset(path, found)
+    if found:
+        return found
     what = "no format is recognised"
     known = ", ".join(readers())
     remedy = f"give one of {known}, force one with --format, or describe a text table in a mapping file (--mapping)"
@@ -77,6 +82,21 @@ def detected(path: Path, mapping: ImportMapping) -> str:
     if any(starts_with(path, magic) for magic in (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf")):
         what, remedy = "this is an archive", "unpack it and give the folder"
     raise EpisodeFormatError(what, file=path.name, remedy=remedy)
+
+
+def _first(path: Path) -> str | None:
+    return next((name for name, (detect, _) in readers().items() if detect(path)), None)
+
+
+def _one_dataset(path: Path, found: str | None) -> None:
+    """`EpisodeFormatError` for a folder of datasets: all but the first would be passed over in silence."""
+    folders = sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
+    if len(folders) > MANY:  # episodes, not datasets
+        return
+    inside = {folder.name: name for folder in folders if (name := _first(folder)) not in (None, "columns")}
+    if len(set(inside.values())) > 1 or (inside and found in (None, "columns")):
+        named = ", ".join(f"{folder} ({name})" for folder, name in inside.items())
+        raise EpisodeFormatError(f"datasets lie inside: {named}", file=path.name, remedy="import each by itself")
 
 
 def open_dataset(path: Path, format: str, mapping: ImportMapping, fps: float | None) -> Source:
