@@ -245,6 +245,56 @@ def test_a_cut_off_parquet_file_is_refused(tmp_path: Path) -> None:
     assert "it is no Parquet file" in refusal(path, tmp_path / "w")
 
 
+def test_an_empty_parquet_file_is_refused_beside_a_good_one(tmp_path: Path) -> None:
+    source = parquet(tmp_path, {"t": [0.0], "a": [1.0], "b": [1.0]})
+    pq.write_table(pq.read_table(source / "a.parquet").slice(0, 0), source / "empty.parquet")
+    report = import_dataset(source, tmp_path / "w", mapping=MINIMAL)
+    assert len(report.imported) == 1
+    assert "there are no rows in it" in str(report.quarantined[0])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pa.array([{"x": 1}, {"x": 2}]),
+        pa.array([1, 2], pa.time32("s")),
+        pa.array([[("x", 1)], []], pa.map_(pa.string(), pa.int64())),
+        pa.array([1, 2], pa.date32()),
+        pa.array([1, None], pa.timestamp("ns")),
+        pa.array([1, 2], pa.duration("ms")),
+    ],
+)
+def test_a_column_of_no_numbers_is_refused_and_stops_no_other_file(tmp_path: Path, odd: pa.Array) -> None:
+    source = parquet(tmp_path, {"t": [0.0, 1.0], "a": [1.0, 2.0], "b": odd})
+    table(tmp_path, "t,a,b\n0,7,7\n", "good.csv")
+    report = import_dataset(source, tmp_path / "w", mapping=MINIMAL)
+    assert len(report.imported) == 1
+    assert "column 'b' holds" in str(report.quarantined[0])
+
+
+def test_durations_are_stamps(tmp_path: Path) -> None:
+    source = parquet(tmp_path, {"t": pa.array([500, 600], pa.duration("ms")), "a": [1.0, 2.0], "b": [1.0, 2.0]})
+    _, (episode,) = imported(source, tmp_path / "w", MINIMAL)
+    np.testing.assert_allclose(episode.time_s, [0, 0.1])
+
+
+def test_only_the_last_file_of_a_dataset_stays_in_memory(tmp_path: Path) -> None:
+    source = parquet(tmp_path, {"t": np.arange(50_000.0), "a": np.ones(50_000), "b": np.ones(50_000)}, 50_000)
+    for name in "bcd":
+        shutil.copy(source / "a.parquet", source / f"{name}.parquet")
+    opened = Columns(source, read_mapping(MINIMAL), None)
+    before = pa.total_allocated_bytes()
+    for name in opened.names:
+        opened.read(name)
+    assert pa.total_allocated_bytes() - before < 2 * 3 * 8 * 50_000
+
+
+def test_a_column_that_the_outcome_was_read_from_is_kept(tmp_path: Path) -> None:
+    report, (episode,) = imported(table(tmp_path, "t,a,b,success,c\n0,1,2,1,3\n"), tmp_path / "w", MINIMAL)
+    assert episode.success is Outcome.SUCCESS
+    assert "not kept: columns 'c'" in report.warnings
+
+
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "LONGEST_LINE", 64)
     says = refusal(table(tmp_path, "t,a,b\n" + "0" * 200), tmp_path / "w", MINIMAL | {"table": {"episode": "t"}})

@@ -45,7 +45,7 @@ def arrays_of(fields: Mapping[Any, FieldMapping], column: Callable[[str], Array]
 def stamps_of(said: FieldMapping, column: Callable[[str], Array]) -> Array:
     """(T,) float64 seconds since the first stamp. Whole numbers of a large epoch lose nothing on the way."""
     stamps = np.asarray(column(said.source[0])).reshape(-1)
-    if stamps.dtype.kind == "M":
+    if stamps.dtype.kind in "mM":
         dated: Array = (stamps - stamps[0]) / np.timedelta64(1, "s")
         return dated
     scale = said.scale[0] if said.scale else 1.0

@@ -28,7 +28,7 @@ from episodes.formats.source import (
     tell_once,
     unchanging,
 )
-from episodes.formats.tables.parquet import ParquetRows
+from episodes.formats.tables.parquet import ParquetRows, groups_of
 from episodes.formats.tables.text import Span, TextRows
 from episodes.record import Array, Episode
 from episodes.slug import slugify
@@ -51,6 +51,7 @@ class Columns:
         self.root = path if path.is_dir() else path.parent
         self._mapping, self._fps = mapping, fps
         self._rows: dict[str, TextRows | ParquetRows] = {}
+        self._read_groups = lru_cache(maxsize=1)(groups_of)
         self._stamps: dict[str, tuple[int, int, int]] = {}
         self._spans: dict[str, tuple[str, Span]] = {}
         self._damaged: dict[str, EpisodeFormatError] = {}
@@ -82,11 +83,15 @@ class Columns:
             with placing(file, file):
                 path = inside(self.root, file, episode=file, key="")
                 self._stamps[file] = stamp(path)
-                kind = ParquetRows if starts_with(path, _PARQUET) or path.suffix == ".parquet" else TextRows
-                rows = self._rows[file] = kind(path, self._mapping.table)
+                rows = self._rows[file] = self._opened(path)
                 self._spans |= {f"{file}#{span.name}" if span.name else file: (file, span) for span in rows.spans}
         except EpisodeFormatError as error:
             self._damaged[file] = error
+
+    def _opened(self, path: Path) -> TextRows | ParquetRows:
+        if starts_with(path, _PARQUET) or path.suffix == ".parquet":
+            return ParquetRows(path, self._mapping.table, self._read_groups)
+        return TextRows(path, self._mapping.table)
 
     def _check_mapping(self, name: str) -> None:
         said = self._mapping.fields
@@ -131,7 +136,7 @@ class Columns:
         """Times since the first row, and the rate."""
         if self._fps is not None:
             return np.arange(length) / self._fps, self._fps
-        times = fields.stamps_of(self._mapping.fields["time"], step.numbers)
+        times = fields.stamps_of(self._mapping.fields["time"], step.stamps)
         steps = np.diff(times)
         if not (steps > 0).all():
             row = int(np.argmin(steps > 0)) + 1
@@ -140,7 +145,8 @@ class Columns:
 
     def _lost(self, table: pa.Table) -> list[str]:
         used = {key for field in self._mapping.fields.values() for key in field.source} | {self._mapping.table.episode}
-        lost = [repr(key) for key in table.column_names if key not in used and not meaning.says_who_acts(key)]
+        used |= {key for key in table.column_names if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)}
+        lost = [repr(key) for key in table.column_names if key not in used]
         return [f"not kept: columns {', '.join(lost)}"] if lost else []
 
 
@@ -152,6 +158,13 @@ class _Reader:
 
     def numbers(self, key: str) -> Array:
         """(T,) or (T, n) numbers; empty cells are NaN."""
+        values = self.stamps(key)
+        if values.dtype.kind in "mM":
+            raise DataRefused(f"column {key!r} holds dates or durations where a number is meant; mend the mapping")
+        return values
+
+    def stamps(self, key: str) -> Array:
+        """Numbers, or dates and durations."""
         values = self.values(key)
         if values.dtype.kind in "OSU":
             row = next((row for row, value in enumerate(values) if value and not _is_number(value)), 0)
@@ -183,6 +196,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
+_PLAIN = (
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string),
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_date, pa.types.is_timestamp, pa.types.is_duration),
+)
+
+
 def _array(key: str, column: pa.Array) -> Array:
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -194,6 +213,8 @@ def _array(key: str, column: pa.Array) -> Array:
             return np.array(column.to_pylist(), np.float64).reshape(len(column), -1)
         except (ValueError, TypeError) as error:
             raise DataRefused(f"column {key!r} has lists of several lengths or of no numbers; mend it") from error
+    if not any(is_one(kind) for is_one in _PLAIN):
+        raise DataRefused(f"column {key!r} holds {kind}, which is neither numbers nor text; write it as such")
     values: Array = column.to_numpy(zero_copy_only=False)
     return np.array(["" if value is None else value for value in values]) if values.dtype.kind == "O" else values
 
