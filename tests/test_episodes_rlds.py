@@ -155,6 +155,13 @@ def test_flags_and_metadata_have_their_meaning(tmp_path: Path) -> None:
     assert (episode.success, episode.success_derivation) == (Outcome.SUCCESS, "field success of the source")
 
 
+def test_a_step_feature_that_the_outcome_was_read_from_is_kept(tmp_path: Path) -> None:
+    extra = {"steps/success": np.array([0, 0, 0, 1]), "steps/other": np.arange(4)}
+    report, store = imported(tmp_path, episode_values(**extra))
+    assert store.read(report.imported[0]).success is Outcome.SUCCESS
+    assert [told for told in report.warnings if "not kept" in told] == ["not kept: other of the steps"]
+
+
 def test_an_action_in_parts_is_refused_until_its_order_is_said(tmp_path: Path) -> None:
     parts = {"steps/action/turn": np.ones((4, 3), np.float32), "steps/action/grip": np.zeros(4, np.float32)}
     values = {key: value for key, value in episode_values().items() if key != "steps/action"} | parts

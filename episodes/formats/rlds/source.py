@@ -165,7 +165,8 @@ class Rlds:
 
 
 def _is_bookkeeping(key: str) -> bool:
-    return key in _FLAGS | {"discount"} or meaning.plain_name(key) in INSTRUCTIONS or meaning.says_who_acts(key)
+    said = meaning.says_who_acts(key) or meaning.says_how_it_ended(key)
+    return said or key in _FLAGS | {"discount"} or meaning.plain_name(key) in INSTRUCTIONS
 
 
 def _home(path: Path) -> Path:
