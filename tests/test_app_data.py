@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from app_workspace import MODEL, STEPS, STUCK, TASK, build
+from app_workspace import MODEL, STEPS, STUCK, TASK, build, episode
 from hypothesis import given
 from hypothesis import strategies as st
 
 from episodes.errors import DataRefused, UsageError
+from episodes.store import EpisodeStore
 from labeling_app import command, data
 from labeling_app.data import Library
 from labeling_app.drafts import boxed, hold, next_undecided
@@ -220,20 +222,30 @@ def test_a_pair_that_was_taken_out_of_the_memory_is_shown_as_such(workspace: tup
     assert (out.pair_id, out.goal_t, out.verdict, out.out) == ("q:5>g:9", 9, "unsafe", True)
 
 
-def test_curves_of_others_are_found_by_our_id_or_by_where_lerobot_had_the_episode(tmp_path: Path) -> None:
+def test_curves_of_others_are_found_by_our_id_and_a_bad_file_is_left_out(tmp_path: Path) -> None:
     ids = build(tmp_path, episodes=1)
     (tmp_path / "curves").mkdir()
     ours = pl.DataFrame({"episode_id": ids * STEPS, "frame_index": range(STEPS), "value": [0.5] * STEPS})
     ours.write_parquet(tmp_path / "curves/before.parquet")
-    other = {"episode_index": [0] * STEPS, "frame_index": range(STEPS), "progress_sparse": [0.1] * STEPS}
-    pl.DataFrame(other).write_parquet(tmp_path / "curves/sarm_progress.parquet")
     store = Library(tmp_path).store
-    assert {name: curve.tolist() for name, curve in others_of(store, tmp_path, ids[0], STEPS).items()} == {
-        "before": [0.5] * STEPS
-    }
-    ours.head(3).write_parquet(tmp_path / "curves/before.parquet")
-    with pytest.raises(DataRefused, match="3 steps of episode"):
-        others_of(store, tmp_path, ids[0], STEPS)
-    ours.drop("value").write_parquet(tmp_path / "curves/before.parquet")
-    with pytest.raises(DataRefused, match="holds no curves"):
-        others_of(store, tmp_path, ids[0], STEPS)
+    ours.head(3).write_parquet(tmp_path / "curves/short.parquet")
+    ours.drop("value").write_parquet(tmp_path / "curves/none.parquet")
+    found, left_out = others_of(store, tmp_path, ids[0], STEPS)
+    assert {name: curve.tolist() for name, curve in found.items()} == {"before": [0.5] * STEPS}
+    assert ["holds no curves" in each or "3 steps of episode" in each for each in left_out] == [True, True]
+
+
+def test_a_lerobot_curve_is_of_the_dataset_it_lies_under(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path)
+    first, second = (
+        store.write(replace(episode(number), source_format="lerobot-v3", source_uri=f"{name}/data/file-000.parquet#7"))
+        for number, name in enumerate(("pick", "place"))
+    )
+    other = pl.DataFrame({"episode_index": [7] * STEPS, "frame_index": range(STEPS), "progress_sparse": [0.1] * STEPS})
+    for place in ("curves/pick", "curves"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        other.write_parquet(tmp_path / place / "sarm_progress.parquet")
+    found, (left_out,) = others_of(store, tmp_path, first, STEPS)
+    assert found["sarm_progress"].tolist() == [0.1] * STEPS
+    assert "does not say of which dataset" in left_out
+    assert others_of(store, tmp_path, second, STEPS)[0] == {}

@@ -119,13 +119,16 @@ def _timeline(curve: pl.DataFrame, episode_id: str, t: int) -> None:
     library, length = desk.library(), len(curve)
     drawn = marking.brush(length)
     seen = painted(desk.state().progress.get(episode_id, []))
+    others, left_out = others_of(library.store, library.workspace.root, episode_id, length)
+    for reason in left_out:
+        st.caption(f"Not drawn: {desk.plain(reason)}")
     figure = figures.curves_figure(
         curve,
         library.episode(episode_id).action_source,
         cursor=t,
         triggers=_of(library.triggers(st.session_state.task), episode_id),
         draft=drawn,
-        others=others_of(library.store, library.workspace.root, episode_id, length),
+        others=others,
         strips=[("seen", _marks(seen))],
     )
     figure.update_layout(dragmode="select")
