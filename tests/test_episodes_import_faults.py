@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import closing
 from itertools import count
+from os import utime
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_a_source_that_changes_while_it_is_read_is_refused(
     ticks = count()
     with closing(open_dataset(samples[format], format, read_mapping(mapping_of(samples[format])), None)) as opened:
         monkeypatch.setattr(source, "stamp", lambda path: (next(ticks), 0, 0))
+        with pytest.raises(EpisodeFormatError, match="changed while it was read"):
+            opened.read(opened.names[0])
+
+
+def test_a_pickle_that_was_written_again_since_it_was_listed_is_refused(samples: dict[str, Path]) -> None:
+    with closing(open_dataset(samples["transition_pickle"], "transition_pickle", read_mapping(None), None)) as opened:
+        for path in samples["transition_pickle"].rglob("*.pkl"):
+            utime(path, (1, 1))
         with pytest.raises(EpisodeFormatError, match="changed while it was read"):
             opened.read(opened.names[0])
 

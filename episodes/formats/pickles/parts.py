@@ -19,7 +19,7 @@ import numpy as np
 from episodes.errors import EpisodeFormatError
 from episodes.formats.pickles.child import SMALL_BYTES
 from episodes.formats.pickles.opening import REMEDY, Opener, Step
-from episodes.formats.source import inside
+from episodes.formats.source import inside, stamp
 
 SUFFIXES = (".pkl", ".pickle")
 OBSERVED, NEXT = "observations/", "next_observations/"
@@ -34,6 +34,8 @@ class Span:
     file: str
     start: int
     stop: int
+    since: tuple[int, int, int]
+    """the stamp of the file before it was listed"""
 
 
 @dataclass(slots=True)
@@ -44,10 +46,10 @@ class Part:
     ended: bool = False
     refusal: EpisodeFormatError | None = None
 
-    def extend(self, file: str, t: int) -> None:
+    def extend(self, file: str, t: int, since: tuple[int, int, int]) -> None:
         """Take the step `t` of `file`, which follows the last one."""
         start = self.spans.pop().start if self.spans and self.spans[-1].file == file else t
-        self.spans.append(Span(file, start, t + 1))
+        self.spans.append(Span(file, start, t + 1, since))
 
 
 def files_of(path: Path) -> list[str]:
@@ -66,14 +68,16 @@ def find_parts(root: Path, files: Iterable[str], opener: Opener) -> dict[str, Pa
         if Path(file).parent != folder:
             folder, going_on = Path(file).parent, None
         try:
-            content = list(opener.steps(inside(root, file, episode=file, key=""), small=True))
+            path = inside(root, file, episode=file, key="")
+            since = stamp(path)
+            content = list(opener.steps(path, small=True))
             if not content:
                 raise EpisodeFormatError("this pickle holds no transitions", file=file, remedy=REMEDY)
         except EpisodeFormatError as error:
             found[file], going_on = Part(refusal=error), None
             continue
         if any(key in content[0] for key in _WHOLE):
-            found[file], going_on = Part([Span(file, 0, len(content))], ended=True), None
+            found[file], going_on = Part([Span(file, 0, len(content), since)], ended=True), None
             continue
         count = 0
         for t, step in enumerate(content):
@@ -82,7 +86,7 @@ def find_parts(root: Path, files: Iterable[str], opener: Opener) -> dict[str, Pa
             if going_on is None:
                 going_on = found[f"{file}#{count}"] = Part()
                 count += 1
-            going_on.extend(file, t)
+            going_on.extend(file, t, since)
             before = step
             if _is_true(step.get("dones")):
                 going_on.ended, going_on = True, None

@@ -87,7 +87,7 @@ class TransitionPickle:
         with placing(part.spans[0].file, name):
             with ExitStack() as unchanged:
                 for span in part.spans:
-                    unchanged.enter_context(unchanging(self.root / span.file, episode=name))
+                    unchanged.enter_context(unchanging(self.root / span.file, episode=name, since=span.since))
                 columns = Columns([packed(step) for span in part.spans for step in self._steps(span)])
             human = [recognised(step) in self._human for step in columns.steps] if self._human else []
             return self._episode(name, part, columns, np.array(human, bool))
