@@ -18,8 +18,6 @@ from episodes.record import Array, Codec
 
 MAX_PIXELS = 64_000_000
 """a header that claims more is a damaged or hostile file, not a camera"""
-_EXIF_BEFORE = 4096
-"""bytes; EXIF follows the header of the format"""
 
 
 def encode_jpeg(rgb: Array, quality: int = 95) -> bytes:
@@ -102,8 +100,8 @@ def _decode_png(data: bytes) -> Array:
 
 def _is_turned(data: bytes) -> bool:
     """True for a frame that is to be shown turned or mirrored."""
-    if not any(mark in data[:_EXIF_BEFORE] for mark in (b"Exif\0\0", b"eXIf")):
-        return False
+    if b"Exif\0\0" not in data and b"eXIf" not in data:
+        return False  # comments of any length may stand before it
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
         return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
 

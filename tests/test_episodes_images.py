@@ -86,6 +86,18 @@ def test_what_is_no_camera_frame_is_refused(data: bytes, says: str) -> None:
         inspect(data)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_turned_frame_is_found_behind_a_long_comment(kind: str) -> None:
+    data, comment = turned(kind), bytes(5000)
+    if kind == "JPEG":
+        data = data[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + data[2:]
+    else:
+        text = b"tEXtComment\0" + comment.replace(b"\0", b" ")
+        data = data[:33] + (len(text) - 4).to_bytes(4) + text + crc32(text).to_bytes(4) + data[33:]
+    with pytest.raises(DataRefused, match="is to be turned"):
+        inspect(data)
+
+
 SPOILED = encode_jpeg(np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8))
 
 
