@@ -24,7 +24,8 @@ def candidates(library: Library, task: str, table: pl.DataFrame, state: AuditSta
     ids = table["episode_id"].to_list()
     curves = signals.by_episode(library.curves(task), signals.CURVE_COLUMNS)
     rules = signals.by_episode(library.label_terms(task), signals.RULES)
-    labels = labels_of(library.labels(task), state.labels, ids)
+    told = library.labels(task)
+    labels = labels_of(told, state.labels, ids)
     mined = [label for label in labels if label.origin == "mined"]
     alone = library.driven_by_nobody(task)
     taken, fps = takeovers(library, [each for each in ids if each not in alone]), _rate(table)
@@ -32,7 +33,7 @@ def candidates(library: Library, task: str, table: pl.DataFrame, state: AuditSta
     return [
         *signals.outcomes(table, known),
         *signals.labels(mined, known, rules, taken, fps),
-        *(signals.missed(labels, known, taken, state.progress, fps) if mined else ()),
+        *(signals.missed(labels, known, taken, state.progress, fps) if told is not None else ()),
         *signals.pairs(library.pairs(task)),
     ]
 

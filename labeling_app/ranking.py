@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from audits.events import Event
+from audits.log import undone
 from labeling_app.signals import Candidate
 
 T = TypeVar("T")
@@ -40,15 +41,14 @@ class Place:
         return item == own.item or (own.kind == "missed" and item.partition(":")[0] == own.episode_id)
 
 
-def queue(candidates: Sequence[Candidate], decided: Collection[str]) -> list[Place]:
-    """What is not decided yet, in the order to look at it."""
+def queue(candidates: Sequence[Candidate], decided: Collection[str], done: int = 0) -> list[Place]:
+    """What is not decided yet, in the order to look at it; `done` places were `taken` before."""
     novel = novelty(candidates, decided)
     scored = [
         (candidate, _score(candidate, new), new)
         for candidate, new in zip(candidates, novel, strict=True)
         if candidate.item not in decided
     ]
-    done = sum(candidate.item in decided for candidate in candidates)
     ranked = sorted(scored, key=lambda each: (-each[1], each[0].item))
     by_chance = sorted(scored, key=lambda each: hashlib.sha256(each[0].item.encode()).digest())
     return [_place(*each, random=random) for each, random in _mixed(ranked, by_chance, done)]
@@ -100,12 +100,7 @@ class Found:
 
 def found(events: Iterable[Event]) -> dict[bool, Found]:
     """What was found among the random places (True) and the ranked ones (False); an item counts once."""
-    judged: dict[str, tuple[bool, bool]] = {}
-    for event in events:
-        queued = event.shown.get("queued")
-        if queued:
-            random, before = queued == "random", judged.get(event.item, (False, False))[1]
-            judged[event.item] = (random, before or corrects(event))
+    judged = _judged(events)
     return {
         random: Found(
             wrong=sum(wrong for by_chance, wrong in judged.values() if by_chance == random),
@@ -113,6 +108,23 @@ def found(events: Iterable[Event]) -> dict[bool, Found]:
         )
         for random in (False, True)
     }
+
+
+def taken(events: Iterable[Event]) -> int:
+    """How many items were decided about that the queue brought."""
+    return len(_judged(events))
+
+
+def _judged(events: Iterable[Event]) -> dict[str, tuple[bool, bool]]:
+    """Item that the queue brought -> whether at random, and whether it was wrong; not what was taken back."""
+    events, judged = list(events), dict[str, tuple[bool, bool]]()
+    out = undone(events)
+    for event in events:
+        queued = event.shown.get("queued")
+        if queued and event.seq not in out:
+            random, before = queued == "random", judged.get(event.item, (False, False))[1]
+            judged[event.item] = (random, before or corrects(event))
+    return judged
 
 
 def corrects(event: Event) -> bool:

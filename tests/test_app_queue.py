@@ -13,12 +13,13 @@ import streamlit
 from app_workspace import STUCK, TASK, build
 from test_app_pages import drawn, opened, press, texts
 
-from audits.events import draft_of
+from audits.events import Event, draft_of
 from audits.log import AuditLog
 from audits.state import AuditState
 from labeling_app import queued, ranking, signals
 from labeling_app.data import Library
 from labeling_app.ranking import EVERY, RANDOM
+from labeling_app.screens import queue
 from labeling_app.signals import UNLABELED, Candidate
 
 FEATURES = (0.0,) * 5
@@ -57,6 +58,11 @@ def with_wrong(table: pl.DataFrame, flipped: frozenset[str]) -> pl.DataFrame:
     return table.with_columns(success=told)
 
 
+def verdict(item: str, said: str, how: str) -> Event:
+    shown = {"queued": how} if how else {}
+    return draft_of("label.verdict", item, by="ada", value={"verdict": said}, shown=shown)
+
+
 def candidates(root: Path, *, flipped: frozenset[str] = frozenset()) -> list[Candidate]:
     library = Library(root)
     return queued.candidates(library, TASK, with_wrong(library.episodes(TASK, {}), flipped), AuditState())
@@ -73,11 +79,13 @@ def test_what_is_most_in_doubt_comes_first_and_every_fifth_is_random() -> None:
 
 
 def test_who_always_takes_the_first_meets_random_ones_at_their_share() -> None:
-    found, decided, random = [candidate(number, number / 40) for number in range(40)], set[str](), 0
-    while len(decided) < 40:
-        first = ranking.queue(found, decided)[0]
+    """Also where what was decided is no candidate any more, as a stall that got its label."""
+    left, told, random = [candidate(number, number / 40) for number in range(40)], list[Event](), 0
+    while left:
+        first = ranking.queue(left, set(), ranking.taken(told))[0]
         random += first.random
-        decided.add(first.candidate.item)
+        left.remove(first.candidate)
+        told.append(verdict(first.candidate.item, "accept", "random" if first.random else "ranked"))
     assert random == 40 // EVERY
 
 
@@ -131,14 +139,35 @@ def test_errors_are_found_at_least_twice_as_soon_as_in_random_order(workspace: P
 
 
 def test_what_was_found_is_counted_apart_and_once() -> None:
-    def decided(item: str, verdict: str, how: str) -> object:
-        shown = {"queued": how} if how else {}
-        return draft_of("label.verdict", item, by="ada", value={"verdict": verdict}, shown=shown)
-
     told = [("a", "reject", "ranked"), ("a", "reject", "ranked"), ("b", "accept", "ranked"), ("c", "reject", "random")]
-    found = ranking.found(decided(*each) for each in [*told, ("d", "reject", "")])  # type: ignore[misc]
+    found = ranking.found(verdict(*each) for each in [*told, ("d", "reject", "")])
     assert (found[False].wrong, found[False].looked) == (1, 2)
     assert (found[True].wrong, found[True].looked) == (1, 1)
+
+
+def test_what_was_taken_back_was_not_found() -> None:
+    told = [replace(verdict("a", "reject", "ranked"), seq=1), draft_of("undo", "a", by="ada", value={"seq": 1})]
+    assert ranking.found(told)[False].looked == ranking.taken(told) == 0
+
+
+def test_stalls_wait_where_the_rule_mined_nothing(tmp_path: Path) -> None:
+    build(tmp_path, episodes=4)
+    path = tmp_path / "derived/labels/stagnation" / TASK / "labels.parquet"
+    pl.read_parquet(path).clear().write_parquet(path)
+    assert "missed" in {each.kind for each in candidates(tmp_path)}
+
+
+def test_a_pair_that_is_gone_after_a_re_make_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path, episodes=4)
+    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["app"])
+    app = opened("queue")
+    before = len(app.dataframe[0].value)
+    memory = tmp_path / "derived/memory/recovery" / TASK
+    pl.read_parquet(memory / "pairs.parquet").clear().write_parquet(memory / "pairs.parquet")
+    assert queue._pair_place(TASK, "gone") == 0
+    (memory / "manifest.json").write_text('{"data_version": "m2"}')
+    assert len(drawn(app.run()).dataframe[0].value) < before
 
 
 def test_the_page_opens_what_waits_and_the_decision_says_that_the_queue_brought_it(

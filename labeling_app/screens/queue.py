@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from labeling_app import desk, listing, queued, ranking
+from labeling_app.data import LABELS, MEMORY
 from labeling_app.ranking import Found, Place
 from models.metrics import wilson_interval
 
@@ -64,14 +65,15 @@ def _workbench(task: str) -> None:
 def waiting(task: str) -> list[Place]:
     """What is not decided in the task, in the order to look at it."""
     library, moment = desk.library(), desk.moment()
-    return _waiting(str(desk.root().absolute()), task, moment.hash, library.value_model(task))
+    made = tuple(str(library.manifest(asset, task).get("data_version", "")) for asset in (LABELS, MEMORY))
+    return _waiting(str(desk.root().absolute()), task, moment.hash, library.value_model(task), made)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _waiting(path: str, task: str, head: str, model: str) -> list[Place]:
+def _waiting(path: str, task: str, head: str, model: str, made: tuple[str, ...]) -> list[Place]:
     library, state = desk.library(), desk.state()
     found = queued.candidates(library, task, library.episodes(task, state.episodes), state)
-    return ranking.queue(found, queued.decided(state))
+    return ranking.queue(found, queued.decided(state), ranking.taken(desk.events()))
 
 
 def sidebar() -> None:
@@ -111,15 +113,16 @@ def open_place(place: Place) -> None:
     st.session_state.update(queued=place, goto=PAGES[candidate.kind], label=candidate.item)
     st.session_state.pop("draft", None)
     if candidate.kind == "pair":
-        st.session_state.pair = _pair_place(candidate.item)
+        st.session_state.pair = _pair_place(st.session_state.task, candidate.item)
 
 
-def _pair_place(pair_id: str) -> int:
-    """Where the page has the pair."""
-    pairs = desk.library().pairs(st.session_state.task)
-    assert pairs is not None, "a candidate came out of it"
-    order = pairs.sort("query_episode", "query_t", "similarity", descending=[False, False, True])["pair_id"]
-    return order.to_list().index(pair_id)
+def _pair_place(task: str, pair_id: str) -> int:
+    """Where the page has the pair; at its first where the pair is gone."""
+    pairs = desk.library().pairs(task)
+    if pairs is None:
+        return 0
+    order = pairs.sort("query_episode", "query_t", "similarity", descending=[False, False, True])["pair_id"].to_list()
+    return order.index(pair_id) if pair_id in order else 0
 
 
 def _of(kind: str | None, places: list[Place]) -> list[Place]:
