@@ -32,6 +32,7 @@ SCHEMA = {
     "complete": pl.Boolean,
     "weight": pl.Float64,
     "note": pl.String,
+    "damaged": pl.Boolean,
 }
 _DECIDED = ("success", "failure_mode", "excluded", "weight", "note")
 _RECORDED = ("collection", "success", "success_derivation", "end_reason", "length", "duration_s", "complete")
@@ -69,7 +70,7 @@ def _known(store: EpisodeStore, session: str, ids: list[str], listed: pl.DataFra
         kept = {each for each in ids if (directory / f"{each}.h5").stat().st_mtime_ns <= made}
     found = listed.select("episode_id", *_RECORDED).filter(pl.col("episode_id").is_in(kept))
     empty = {name: pl.lit(value) for name, value in _UNDECIDED.items()}
-    found = found.with_columns(session=pl.lit(session), recorded=pl.col("success"), **empty)
+    found = found.with_columns(session=pl.lit(session), recorded=pl.col("success"), damaged=pl.lit(False), **empty)
     return found.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
 
 
@@ -78,7 +79,9 @@ def _read(store: EpisodeStore, session: str, episode_id: str) -> dict[str, Any]:
     try:
         found = store.attributes(episode_id)
     except EpisodeFormatError as error:
-        damaged = {"episode_id": episode_id, "session": session, "complete": False, "collection": "unknown"}
-        return {**_UNDECIDED, **damaged, "success": "unknown", "recorded": "unknown", "note": f"damaged: {error}"}
+        row = {"episode_id": episode_id, "session": session, "complete": False, "collection": "unknown"}
+        unknown = {"success": "unknown", "recorded": "unknown", "damaged": True}
+        return {**_UNDECIDED, **row, **unknown, "note": f"damaged: {error}"}
     row = {name: found[name] for name in ("episode_id", *_RECORDED)}
-    return {**_UNDECIDED, **row, "session": session, "recorded": found["success"], "note": found.get("note", "")}
+    told = {"session": session, "recorded": found["success"], "note": found.get("note", ""), "damaged": False}
+    return {**_UNDECIDED, **row, **told}

@@ -150,6 +150,15 @@ def test_a_damaged_recording_is_a_row_and_the_others_can_be_looked_at(root: Path
     assert app.session_state["episode"] != path.stem
 
 
+def test_a_note_that_speaks_of_damage_is_no_damaged_recording(root: Path) -> None:
+    note = {"text": "damaged: gripper pad"}
+    item = EpisodeStore(root).ids()[0]
+    AuditLog(root / "audits.sqlite").append("episode.note", item, by="Bo", value=note, shown={}, seconds=0)
+    told = texts(opened("overview"))
+    assert "cannot be read" not in told
+    assert "cut short" not in told
+
+
 def test_a_damaged_log_is_one_sentence(root: Path) -> None:
     (root / "audits.sqlite").write_bytes(b"nothing" * 999)
     assert "is damaged" in opened("overview").error[0].value

@@ -55,7 +55,7 @@ def _attention(task: str, table: pl.DataFrame, state: AuditState) -> None:
 
 
 def _damage(table: pl.DataFrame) -> list[str]:
-    damaged = int(table["note"].fill_null("").str.starts_with("damaged: ").sum())
+    damaged = int(table["damaged"].sum())
     cut = int((~table["complete"].fill_null(False)).sum()) - damaged
     told = [f"{damaged} recordings cannot be read: page Episodes, filter `damaged`."] if damaged else []
     return told + ([f"{cut} episodes were cut short by a crash and are left out of training: Episodes."] if cut else [])
