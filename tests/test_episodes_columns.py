@@ -105,6 +105,17 @@ def test_flags_labels_and_texts_have_their_meaning(tmp_path: Path) -> None:
     assert (episode.success, episode.instruction) == (Outcome.FAILURE, "push")
 
 
+def test_labels_without_a_meaning_and_meanings_without_a_label_are_told(tmp_path: Path) -> None:
+    source = table(tmp_path, "run,t,a,b,result\n" + "".join(f"{n},0,{n},2,{w}\n" for n, w in enumerate("jkkl")))
+    success = {"from": "result", "values": {"j": "failure", "fine": "success"}}
+    mapping = {"fields": MINIMAL["fields"] | {"success": success}, "table": {"episode": "run"}}
+    report, episodes = imported(source, tmp_path / "w", mapping)
+    assert [episode.success.value for episode in episodes] == ["failure", "unknown", "unknown", "unknown"]
+    strange, unseen = (told for told in report.warnings if "result ends" in told)
+    assert "result ends with 'k' (2 of 4 episodes), 'l' (1 of 4 episodes), which" in strange
+    assert "result ends no episode with 'fine';" in unseen
+
+
 def test_a_guess_is_reported_as_one_and_a_stated_scale_is_none(tmp_path: Path) -> None:
     source = table(tmp_path, "t,a,b,f/10.0,autonomous\n0,1,2,3,1\n1,1,2,4,0\n")
     fields = MINIMAL["fields"] | {"proprio": "f/10.0"}

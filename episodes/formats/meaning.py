@@ -8,6 +8,7 @@ two columns that contradict each other are refused. Nothing is read from rewards
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -40,6 +41,7 @@ _ACTORS = {source.name.lower(): source for source in ActionSource} | {
     **dict.fromkeys(("person", "operator", "teleop", "expert", "manual", "intervention"), ActionSource.HUMAN),
     **dict.fromkeys(("idle", "pause", "paused"), ActionSource.HOLD),
 }
+_LABELS_TOLD = 8
 SUCCESS = ("episode_success", "success", "is_success", "succeed", "succeeded", "task_success")
 FAILURE = ("failure", "failed", "is_failure")
 _WORDS = {
@@ -185,13 +187,33 @@ def instruction(said: FieldMapping, column: Callable[[str], Array]) -> str:
     return next(iter(texts), "")
 
 
+def last_label(steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping) -> str:
+    """The value that `values` of the mapping gives a meaning: the episode's own, or that of its last step."""
+    key = said.source[0]
+    last = np.asarray(episode[key] if key in episode else _asked(steps, key, "success")).reshape(-1)[-1]
+    return last.decode(errors="replace") if isinstance(last, bytes) else str(last)
+
+
+def odd_labels(found: Counter[str], said: FieldMapping) -> list[str]:
+    """What to say of labels without a meaning, and of meanings whose label ends none of the episodes."""
+    told, column = [], f"outcome: {said.source[0]} ends"
+    strange = [(label, count) for label, count in found.most_common() if label not in said.values]
+    if strange:
+        first = [f"{label[:40]!r} ({count} of {found.total()} episodes)" for label, count in strange[:_LABELS_TOLD]]
+        more = f" and {len(strange) - _LABELS_TOLD} more" if len(strange) > _LABELS_TOLD else ""
+        what = f"{column} with {', '.join(first)}{more}, which the mapping gives no meaning, so these are unknown"
+        told.append(f"{what}; add it to fields.success.values")
+    if unseen := [repr(label) for label in said.values if label not in found]:
+        told.append(f"{column} no episode with {', '.join(unseen)}; check the spelling in fields.success.values")
+    return told
+
+
 def _declared(steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping) -> tuple[Outcome, str]:
     key = said.source[0]
-    values = np.asarray(episode[key] if key in episode else _asked(steps, key, "success")).reshape(-1)
     if said.values:
-        last = values[-1].decode(errors="replace") if isinstance(values[-1], bytes) else str(values[-1])
-        result = Outcome(said.values.get(last, "unknown"))
+        result = Outcome(said.values.get(last_label(steps, episode, said), "unknown"))
     else:
+        values = np.asarray(episode[key] if key in episode else _asked(steps, key, "success")).reshape(-1)
         result = _word(key, values[-1]) if key in episode else _column(key, values)
     return result, f"field {key} by the import mapping" if result is not Outcome.UNKNOWN else ""
 

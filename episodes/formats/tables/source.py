@@ -7,6 +7,7 @@ part the episodes and each begins with a line that has its label. Only the rows 
 
 from __future__ import annotations
 
+from collections import Counter
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
@@ -63,7 +64,10 @@ class Columns:
             raise EpisodeFormatError(what, file=path.name, remedy="say table.files in a mapping file (--mapping)")
         self._check_mapping(path.name)
         pickles = len(list(path.rglob("*.pkl"))) if path.is_dir() else 0
-        self.warnings = [f"not read: {pickles} pickles beside the tables, which can run code"] if pickles else []
+        self._told = [f"not read: {pickles} pickles beside the tables, which can run code"] if pickles else []
+        self._labels = Counter[str]()
+        """how often each label of an outcome ended an episode"""
+        self.warnings = self._told
         self._sha256 = lru_cache(maxsize=1)(sha256_of)
 
     def close(self) -> None:
@@ -115,7 +119,8 @@ class Columns:
         label = {_LABEL: span.label} if span.label else {}
         ended = meaning.outcome(flags, label, said.get("success"))
         times, fps = self._times(step, table.num_rows)
-        tell_once(self.warnings, [*notes, actors.warning, *self._lost(table)])
+        tell_once(self._told, [*notes, actors.warning, *self._lost(table)])
+        self._count_label(flags, label)
         return foreign_episode(
             slugify(self.root.resolve().name),
             actors.source,
@@ -131,6 +136,12 @@ class Columns:
             events=({"t": 0, "kind": "note", "text": span.label},) if span.label else (),
             **arrays,
         )
+
+    def _count_label(self, flags: dict[str, Any], label: dict[str, str]) -> None:
+        said = self._mapping.fields.get("success")
+        if said is not None and said.values:
+            self._labels[meaning.last_label(flags, label, said)] += 1
+            self.warnings = [*self._told, *meaning.odd_labels(self._labels, said)]
 
     def _times(self, step: _Reader, length: int) -> tuple[Array, float]:
         """Times since the first row, and the rate."""
