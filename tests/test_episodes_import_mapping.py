@@ -92,4 +92,28 @@ def test_a_camera_that_no_episode_has_is_told(tmp_path: Path) -> None:
     mapping = {"cameras": {"wrist": "hand", "thrid": "front"}}
     report = import_dataset(DATA / "seed_json", tmp_path, mapping=mapping)
     (told,) = [warning for warning in report.warnings if warning.startswith("cameras")]
-    assert told == "cameras: no episode has what the mapping names front; here are: hand, third"
+    assert told == "cameras: no episode has what the mapping names front (for 'thrid'); here are: hand, third"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("m.json", "{", "no object of JSON"),
+        ("m.json", "[]", "no object of JSON"),
+        ("m.json", '{"robto": "x"}', "is wrong at 'robto'"),
+        ("m.yaml", "robot: x", "neither .toml nor .json"),
+    ],
+)
+def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path, name: str, text: str, says: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError) as raised:
+        import_dataset(DATA / "seed_json", tmp_path / "w", mapping=tmp_path / name)
+    assert str(tmp_path / name) in str(raised.value)
+    assert says in str(raised.value)
+
+
+def test_a_dataset_that_the_mapping_misspells_is_looked_for_in_the_mapping(tmp_path: Path) -> None:
+    source = dataset("aloha_hdf5", tmp_path / "data")
+    report = import_dataset(source, tmp_path / "w", mapping={"fields": {"executed_action": "acton"}})
+    assert "there is no dataset acton in it, of action, " in str(report.quarantined[0])
+    assert report.quarantined[0].remedy == "mend fields.executed_action in the mapping"

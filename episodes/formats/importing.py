@@ -190,7 +190,7 @@ class _Import:
 
     def _unseen(self) -> Iterator[str]:
         """A camera that the mapping names and no episode has: a slip of the pen would go by without a word."""
-        unseen = set(self.mapping.cameras.values()) - self.cameras
+        unseen = [f"{name} (for {there!r})" for there, name in self.mapping.cameras.items() if name not in self.cameras]
         if unseen and len(self.imported) + len(self.duplicates):
             there = ", ".join(sorted(self.cameras)) or "none"
             yield f"cameras: no episode has what the mapping names {', '.join(sorted(unseen))}; here are: {there}"

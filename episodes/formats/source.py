@@ -130,21 +130,30 @@ def check_fps(fps: float | None) -> float | None:
 
 def read_mapping(mapping: Mapping[str, Any] | str | Path | None) -> ImportMapping:
     """The mapping from a dict, a TOML or JSON file, or nothing; `UsageError` names the entry that cannot be right."""
+    named = f"mapping {mapping}" if isinstance(mapping, (str, Path)) else "import mapping"
     try:
         if isinstance(mapping, (str, Path)):
-            data = Path(mapping).read_bytes()
-            if Path(mapping).suffix == ".toml":
-                return ImportMapping.model_validate(tomllib.loads(data.decode()))
-            return ImportMapping.model_validate_json(data)
+            return _mapping_of(Path(mapping))
         return ImportMapping.model_validate(dict(mapping or {}))
     except OSError as error:
-        raise UsageError(f"the mapping {mapping} cannot be read ({error.strerror}); check its path") from error
+        raise UsageError(f"the {named} cannot be read ({error.strerror}); check its path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the mapping {mapping} is no TOML ({error}); mend it there") from error
+        raise UsageError(f"the {named} is no TOML ({error}); mend it there") from error
     except pydantic.ValidationError as error:
         key, message = first_error(error)
         known = ", ".join(ImportMapping.model_fields)
-        raise UsageError(f"the import mapping is wrong at {key!r} ({message}); it may hold {known}") from error
+        if not key:
+            raise UsageError(f"the {named} is no object of JSON ({message}); mend it there") from error
+        raise UsageError(f"the {named} is wrong at {key!r} ({message}); it may hold {known}") from error
+
+
+def _mapping_of(path: Path) -> ImportMapping:
+    if path.suffix not in (".toml", ".json"):
+        raise UsageError(f"the mapping {path} is neither .toml nor .json; write it as one of them")
+    data = path.read_bytes()
+    if path.suffix == ".toml":
+        return ImportMapping.model_validate(tomllib.loads(data.decode()))
+    return ImportMapping.model_validate_json(data)
 
 
 @contextmanager

@@ -103,6 +103,7 @@ class Hdf5Source(ABC):
 
     def _episode(self, told: Told, data: Datasets, digest: str) -> Episode:
         said: dict[Any, FieldMapping] = self._mapping.fields
+        _check_said(said, data)
         asked = {key: FieldMapping.model_validate(where) for key, where in told.fields.items()} | said
         length, guesses = self._length(asked, data), list[str]()
         arrays = fields.arrays_of(asked, lambda key: data.values(key, length), guesses)
@@ -159,6 +160,14 @@ class Hdf5Source(ABC):
             since = stamp(path)
             self._files[name] = (sha256_of(path), since)
         return self._files[name]
+
+
+def _check_said(said: dict[Any, FieldMapping], data: Datasets) -> None:
+    """Refuse a mapping that names what is not there."""
+    for name, key in ((name, key) for name, where in said.items() for key in where.source):
+        if not data.has(key):
+            what = f"there is no dataset {key} in it, of {', '.join(data.names()) or 'nothing'}"
+            raise data.refusal(what, key, f"mend fields.{name} in the mapping")
 
 
 def _lost(data: Datasets, asked: list[FieldMapping], told: Told) -> list[str]:
