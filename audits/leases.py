@@ -41,14 +41,13 @@ class Leases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        with database.writing() as connection:
-            _LEASES.create(connection, checkfirst=True)
 
     def take(self, item: str, by: str, *, now: float | None = None) -> Lease:
         """Take or renew the item for `by`, whose former item becomes free; returns whose it is, also if another's."""
         now = time.time() if now is None else now
         mine = Lease(item=item, by=by, until=now + LEASE_S)
         with self._database.writing() as connection:
+            _LEASES.create(connection, checkfirst=True)  # another log may stand in this one's place by now
             held = _held(connection, now).get(item)
             if held is not None and held.by != by:
                 return held
@@ -59,7 +58,8 @@ class Leases:
     def held(self, *, now: float | None = None) -> dict[str, Lease]:
         """Item -> its lease, of all that have not ended."""
         with self._database.reading() as connection:
-            return _held(connection, time.time() if now is None else now)
+            there = sa.inspect(connection).has_table(_LEASES.name)
+            return _held(connection, time.time() if now is None else now) if there else {}
 
 
 def _held(connection: Connection, now: float) -> dict[str, Lease]:

@@ -307,6 +307,17 @@ def test_a_lease_moves_along_with_its_person_and_ends(log: AuditLog) -> None:
     assert log.verify() == 0
 
 
+def test_leases_go_on_beside_a_log_that_was_imported_again(log: AuditLog) -> None:
+    leases = Leases(log.database)
+    assert leases.held() == {}
+    leases.take("a", "ada")
+    for path in Path(log.name).parent.glob("audits.sqlite*"):
+        path.unlink()
+    AuditLog(log.name)
+    assert leases.held() == {}
+    assert leases.take("a", "bo").by == "bo"
+
+
 def test_nothing_goes_on_top_of_what_a_newer_version_wrote(log: AuditLog) -> None:
     note(log, "a")
     body = canonical({**dict.fromkeys(("kind", "item", "by", "at"), ""), "seq": 2, "version": EVENT_VERSION + 1})
