@@ -9,7 +9,7 @@ import streamlit as st
 
 from labeling_app import desk
 from labeling_app.data import LABELS
-from labeling_app.drafts import drop, hold, next_undecided
+from labeling_app.drafts import current, drop, hold, next_undecided
 from labeling_app.labels import Label
 from models.labelling import label_id
 
@@ -46,8 +46,9 @@ class View:
 
     @property
     def cuttable(self) -> bool:
-        """Whether the cursor stands inside the label, behind its first step."""
-        return self.label is not None and self.label.start < st.session_state.t < self.label.stop
+        """Whether the cursor stands inside the label as its ends are drawn, behind its first step."""
+        drawn = current(self.label)
+        return self.label is not None and drawn is not None and drawn[0] < st.session_state.t < drawn[1]
 
 
 def go(view: View, place: int) -> None:
@@ -99,24 +100,26 @@ def add(view: View) -> None:
 
 
 def split(view: View) -> None:
-    """Cut the label at the cursor: the step under it is the first of the second part."""
+    """Cut the label at the cursor, after its ends were saved: the step under it is the first of the second part."""
     assert view.label is not None
-    at = st.session_state.t
-    value = {"episode_id": view.episode_id, "start": view.label.start, "at": at, "stop": view.label.stop}
-    if _free(view, at, view.label.stop):
+    at, (start, stop) = st.session_state.t, _drawn(view.label)
+    value = {"episode_id": view.episode_id, "start": start, "at": at, "stop": stop}
+    if _free(view, at, stop) and save(view):
         desk.decide("label.split", view.label.label_id, value, _shown(view, "cut at the cursor"))
         drop()
 
 
 def merge(view: View) -> None:
-    """Join the label with its neighbour, and what lies between them; a mined one keeps its name."""
+    """Join the label, after its ends were saved, with its neighbour; a mined one keeps its name."""
     label, other = view.label, view.neighbour
     assert label is not None
     assert other is not None
+    start, stop = _drawn(label)
+    value = {"start": min(start, other.start), "stop": max(stop, other.stop)}
     if label.origin == "human" and other.origin != "human":
         label, other = other, label
-    value = {"start": min(label.start, other.start), "stop": max(label.stop, other.stop), "other": other.label_id}
-    if desk.decide("label.merge", label.label_id, value, _shown(view, "joined with its neighbour")):
+    joined = value | {"other": other.label_id}
+    if save(view) and desk.decide("label.merge", label.label_id, joined, _shown(view, "joined with its neighbour")):
         st.session_state.label = label.label_id
         drop()
 
@@ -129,6 +132,11 @@ def undo() -> None:
         st.session_state.label = event.item
         desk.select(episode_id, int(interval.split("-")[0]))
         drop()
+
+
+def _drawn(label: Label) -> tuple[int, int]:
+    """The ends as they are drawn: moved ones before they are saved."""
+    return current(label) or (label.start, label.stop)
 
 
 def _free(view: View, start: int, stop: int) -> str:

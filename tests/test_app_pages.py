@@ -302,6 +302,16 @@ def test_a_label_is_cut_at_the_cursor_and_joined_again(root: Path) -> None:
     assert "undecided" in texts(app)
 
 
+@pytest.mark.parametrize("key", ["s", "m"])
+def test_moved_ends_are_saved_before_a_cut_or_a_join(root: Path, key: str) -> None:
+    app = opened("trigger_labels", task=TASK, episode=stuck_episode(root), t=str(STUCK[0]))
+    for shortcut in ("q", "q", "Right", "Right", "Right", key):
+        app = press(app, shortcut)
+    (kind, moved), (_, value) = events(root)
+    assert (kind, moved) == ("label.edit", {"start": STUCK[0] - 2, "stop": STUCK[1]})
+    assert value["start"] == STUCK[0] - 2
+
+
 def stuck_episode(root: Path) -> str:
     """The first episode with a stall."""
     labels = Library(root).labels(TASK)
