@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 
 from episodes.errors import DataRefused
 from episodes.record import ActionSource
+from episodes.slug import is_slug
 from labeling_app.palette import CURSOR, RISK, SCORE, SOURCES, TRIGGER, VALUE, faded
 from labeling_app.rows import STRIP_PX, Row, Trace, line, runs, source_bars, span, stacked
 from models.risk import value_risk
@@ -58,12 +59,13 @@ def read_live(root: Path) -> LiveView | None:
     path = root / "live" / "status.json"
     try:
         status = json.loads(path.read_bytes())
-        cameras = status.get("cameras", [])
-        return LiveView(status, {name: (root / "live" / f"{name}.jpg").read_bytes() for name in cameras})
+        cameras = [str(name) for name in status.get("cameras", [])]
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise DataRefused(f"{path} is damaged ({error}); the next episode writes it anew") from error
+    found = {name: path.with_name(f"{name}.jpg") for name in cameras if is_slug(name)}
+    return LiveView(status, {name: frame.read_bytes() for name, frame in found.items() if frame.is_file()})
 
 
 def live_risk(value: Numbers, source: npt.NDArray[np.uint8]) -> Numbers:

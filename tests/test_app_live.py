@@ -100,6 +100,16 @@ def test_a_damaged_status_is_one_sentence(root: Path) -> None:
     assert "is damaged" in said(shown())
 
 
+def test_only_cameras_that_can_be_and_have_a_frame_are_read(root: Path) -> None:
+    ran(root)
+    (root / "secret.jpg").write_bytes(b"no frame")
+    (root / "live/third.jpg").write_bytes(b"a frame")
+    rewritten(root, cameras=["../secret", "third", "gone"])
+    view = read_live(root)
+    assert view is not None
+    assert view.frames == {"third": b"a frame"}
+
+
 def test_risk_begins_anew_with_every_source_and_is_unknown_without_a_value() -> None:
     value = np.array([0.1, 0.2, np.nan, 0.3, 0.2, 0.1])
     risk = live_risk(value, np.array([0, 0, 0, 0, 2, 2], np.uint8))
