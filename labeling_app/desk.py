@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -28,6 +29,7 @@ from labeling_app.opened import root as root
 from labeling_app.provenance import behind, queued
 
 P = ParamSpec("P")
+_drawing = ContextVar("drawing", default=False)
 _COOKIE = "regrasp_by"
 _NAME_CHARACTERS = 60
 RENEW_S = LEASE_S / 2
@@ -52,15 +54,22 @@ def state() -> AuditState:
 
 
 def explained(body: Callable[P, None]) -> Callable[P, None]:
-    """Show any failure Regrasp explains as its one sentence, where the page would have been."""
+    """Show any failure Regrasp explains as its one sentence, where the page would have been.
+
+    The outermost reads the log anew; what is drawn inside shows the same moment.
+    """
 
     @wraps(body)
     def shown(*args: P.args, **kwargs: P.kwargs) -> None:
-        st.session_state.pop("moment", None)
+        if not _drawing.get():
+            st.session_state.pop("moment", None)
+        outer = _drawing.set(True)
         try:
             body(*args, **kwargs)
         except RegraspError as error:
             st.error(plain(str(error)), icon=":material/error:")
+        finally:
+            _drawing.reset(outer)
 
     return shown
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
-from labeling_app.data import LABELS, Library
+from labeling_app.data import CURVES, LABELS, TRIGGERS, Library
 from models.agreement import Interval
 from models.calibration import Calibration, Thresholds, calibration_successes
 from models.dataset import StepData, load_decided
@@ -59,11 +59,11 @@ class Alarms:
 
 
 def stamp(library: Library, task: str) -> tuple[int, ...]:
-    """Changes whenever something that `read` reads has changed."""
+    """Changes whenever something that `read` or `alarms` reads has changed."""
     derived = library.workspace.derived
     tables = [derived / stage / task / TABLE for stage in (DECIDED, SPLIT)]
     made = [derived / stage / task / "manifest.json" for stage in (AUDITED, INTERVENTION, LABELS)]
-    curves = [derived / "values/curves" / session for session in library.store.sessions(task)]
+    curves = [derived / stage / session for stage in (CURVES, TRIGGERS) for session in library.store.sessions(task)]
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in (*tables, *made, *curves))
 
 

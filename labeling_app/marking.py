@@ -108,13 +108,16 @@ def compared(
     for kind in WORDS:
         own = [(name, start, stop) for name, start, stop, mark in runs if mark == kind]
         if own:
-            slopes = [
-                (values[name][min(stop, len(values[name]) - 1)] - values[name][start]) * fps[name] / (stop - start)
-                for name, start, stop in own
-            ]
+            slopes = [_slope(values[name], start, stop) * fps[name] for name, start, stop in own]
             steps = sum(stop - start for _, start, stop in own)
             out.append(Seen(kind, steps, _share(own, labelled), _share(own, alarmed), float(np.mean(slopes))))
     return out
+
+
+def _slope(value: Array, start: int, stop: int) -> float:
+    """Mean change by the step; the last step of an episode has none after it."""
+    last = min(stop, len(value) - 1)
+    return float(value[last] - value[start]) / max(last - start, 1)
 
 
 def _share(runs: Sequence[tuple[str, int, int]], flags: Mapping[str, Array]) -> float:

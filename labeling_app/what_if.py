@@ -75,7 +75,7 @@ def _inputs(rule: str, now: Mapping[str, float]) -> dict[str, float]:
     for column, setting in zip(columns, RULES[rule], strict=False):
         default = float(now.get(setting.name, setting.default))
         whole = setting.name in WHOLE and rule != TRAINED
-        step = 1.0 if whole else 10.0 ** math.floor(math.log10(abs(default))) / 2
+        step = 1.0 if whole else _step(default or setting.default)
         name = setting.name.replace("_", " ")
         out[setting.name] = column.number_input(
             f"{setting.symbol} {name}".strip(),
@@ -86,6 +86,11 @@ def _inputs(rule: str, now: Mapping[str, float]) -> dict[str, float]:
             key=f"what-if-{rule}-{setting.name}",
         )
     return out
+
+
+def _step(value: float) -> float:
+    """By how much one click moves a number: half of its first digit."""
+    return 10.0 ** math.floor(math.log10(abs(value or 1.0))) / 2
 
 
 def _alphas(task: str) -> dict[str, float]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from episodes.errors import DataRefused, UsageError
 from episodes.store import EpisodeStore
-from labeling_app import command, data
+from labeling_app import command, data, desk, known, what_if
 from labeling_app.data import Library
 from labeling_app.drafts import boxed, hold, next_undecided
 from labeling_app.known import painted
@@ -191,6 +191,37 @@ def test_a_later_mark_lies_over_the_earlier_and_none_takes_away() -> None:
         (20, 22, "regress"),
     ]
     assert painted([]) == []
+
+
+def test_the_slope_up_to_the_last_step_is_over_the_steps_there_are() -> None:
+    (rose,) = compared({"e": [(0, 11, "progress")]}, {"e": np.linspace(0, 1, 11)}, {}, {}, {"e": 10.0})
+    assert rose.slope_per_s == pytest.approx(1.0)
+
+
+def test_a_number_that_is_0_can_be_moved() -> None:
+    assert [what_if._step(value) for value in (0.0, 0.03, 20.0)] == pytest.approx([0.5, 0.005, 5.0])
+
+
+def test_what_is_drawn_inside_a_page_shows_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    state: dict[str, int] = {"moment": 1}
+    monkeypatch.setattr(desk.st, "session_state", state)
+    seen = []
+
+    def outer() -> None:
+        seen.append(state.get("moment"))
+        state["moment"] = 2
+        desk.explained(lambda: seen.append(state.get("moment")))()
+
+    desk.explained(outer)()
+    assert seen == [None, 2]
+
+
+def test_previews_are_made_anew_where_trigger_curves_changed(tmp_path: Path) -> None:
+    build(tmp_path, episodes=4)
+    library = Library(tmp_path)
+    before = known.stamp(library, TASK)
+    (tmp_path / "derived/triggers/curves" / library.store.sessions(TASK)[0] / "newer.parquet").touch()
+    assert known.stamp(library, TASK) != before
 
 
 def test_marks_are_held_against_labels_alarms_and_the_slope_of_v() -> None:
