@@ -69,6 +69,11 @@ def test_a_flag_with_other_values_is_refused(values: list[float]) -> None:
         actors({"intervention": np.array(values)}, 3)
 
 
+def test_what_a_person_did_is_no_text() -> None:
+    with pytest.raises(DataRefused, match="intervene_action should hold what the person did"):
+        actors({"intervene_action": np.array(["left", "", "right"])}, 3)
+
+
 def test_columns_that_contradict_each_other_are_refused_and_those_that_agree_are_not() -> None:
     modes = np.array(["policy", "human", "recovery"])
     with pytest.raises(DataRefused, match="do not agree on who acted at step 2"):

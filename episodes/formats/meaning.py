@@ -116,6 +116,9 @@ def _agreed(found: dict[str, Array], *, guessed: bool) -> Actors:
 def _decode(key: str, values: Any, coding: Coding, said: FieldMapping | None = None) -> Array:
     values = np.asarray(values)
     if coding == "presence":
+        if values.dtype.kind in "OSU":
+            what = f"{key} should hold what the person did at each step and holds text"
+            raise DataRefused(f"{what}; name another column with fields.intervention in the mapping")
         there = ~np.isnan(np.asarray(values, float).reshape(len(values), -1)).all(axis=1)
         return _sources(there)
     if values.dtype.kind in "OSU":
