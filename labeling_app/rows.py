@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd  # noqa: F401  whole at once: plotly takes one that another thread has half imported
 import plotly.graph_objects as go
 
 from labeling_app.palette import CURSOR, DRAFT, SOURCES

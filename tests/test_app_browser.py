@@ -275,7 +275,7 @@ def materialize(root: Path) -> str:
 def test_a_link_opens_the_episode_at_the_step_and_keys_move_it(server: str, root: Path, page: Page) -> None:
     episode_id = sorted(path.stem for path in root.glob("episodes/*/*.h5"))[3]
     page.goto(f"{server}/value_curves?task=tube_insertion&episode={episode_id}&t=40")
-    expect(page.get_by_text("step 40 of 99")).to_be_visible()
+    expect(page.get_by_text("At step 40")).to_be_visible()  # the page's end: its keys are there
     press(page, "ArrowRight", "step 41 of 99")
     press(page, "h", "step 51 of 99")
     page.wait_for_url(f"**episode={episode_id}&t=51")
