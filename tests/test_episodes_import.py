@@ -246,6 +246,21 @@ def test_the_console_names_what_is_there_already(tmp_path: Path, capsys: pytest.
     assert f"{new} like " in out or "and 2 more" in out
 
 
+def test_an_episode_that_the_dataset_has_twice_is_named_as_such_by_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(SEED, tmp_path / "lab")
+    shutil.copytree(SEED / "episode_000001", tmp_path / "lab/episode_000007")
+    told = "twice in the dataset: episode_000007/episode.json is episode_000001/episode.json again; each is kept once"
+    counts = ("2 imported, 0 already there, 1 twice in the dataset, 0 refused", "0 imported, 2 already there, 1 twice")
+    for count in counts:
+        assert main(["import", str(tmp_path / "lab"), "--root", str(tmp_path / "w")]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert told in lines
+        assert any(line.startswith(count) for line in lines)
+        assert any(line.startswith("already there: ") for line in lines) == count.startswith("0 imported")
+
+
 def test_equal_refusals_are_one_line_and_all_stand_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(SEED, tmp_path / "lab")
     for number in range(2, 6):

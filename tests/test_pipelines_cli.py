@@ -119,13 +119,19 @@ def test_robosuite_comes_in_as_three_episodes_with_nothing_invented(
     assert {row["success"] for row in listed} == {"unknown"}
 
 
-def test_an_import_that_only_refuses_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_import_fails_where_nothing_of_the_dataset_is_there_afterwards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root, lab = tmp_path / "w", tmp_path / "lab"
     shutil.copytree(DATA / "seed_json", lab)
-    (lab / "episode_000000" / "episode.json").write_text('{"task": "x", "steps": [')
+    torn = lab / "episode_000000" / "episode.json"
+    torn.write_text('{"task": "x", "steps": [')
     assert run(root, "import", str(lab)) == 0
-    assert run(root, "import", str(lab)) == 3
+    assert "1 imported, 0 already there, 1 refused" in capsys.readouterr().out
+    assert run(root, "import", str(lab)) == 0
     assert "0 imported, 1 already there, 1 refused" in capsys.readouterr().out
+    assert run(root, "import", str(lab), "--strict") == 3
+    assert run(root, "import", str(torn)) == 3
 
 
 def test_the_same_seeds_again_are_not_called_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,13 +39,15 @@ class ImportReport:
     imported: tuple[str, ...]
     """ids of the new episodes, in the order of the source"""
     duplicates: tuple[str, ...]
-    """ids that were in the workspace already"""
+    """ids that were in the workspace already, those of `repeated` among them"""
     quarantined: tuple[EpisodeFormatError, ...]
     """one for each episode that was refused: `.file .episode .key .remedy`"""
     warnings: tuple[str, ...]
     """one sentence for each class of defect met"""
     same_trajectory: tuple[tuple[str, str], ...] = ()
     """(new episode, the one before it that has the same `group_id`): one trajectory twice, perhaps from two formats"""
+    repeated: tuple[tuple[str, str], ...] = ()
+    """(episode of the dataset, the earlier one of it that is the same), by their names in the source"""
 
 
 def import_dataset(
@@ -110,6 +112,9 @@ class _Import:
     groups: dict[str, str] | None = None
     """group_id -> the first episode of it, read when the first new episode comes"""
     same_trajectory: list[tuple[str, str]] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """episode_id -> the first episode of this dataset that has it, by its name there"""
+    repeated: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, source: Source) -> ImportReport:
         for done, name in enumerate(source.names, 1):
@@ -129,6 +134,7 @@ class _Import:
             quarantined=tuple(self.quarantined),
             warnings=tuple(warnings),
             same_trajectory=tuple(self.same_trajectory),
+            repeated=tuple(self.repeated),
         )
 
     def _take(self, name: str, episode: Episode) -> None:
@@ -145,6 +151,8 @@ class _Import:
         self._note_unknown(episode)
         self.cameras |= episode.images.keys()
         known = episode_id(episode)
+        if (first := self.names.setdefault(known, name)) != name:
+            self.repeated.append((name, first))
         if self.store.contains(known):
             self.duplicates.append(known)
             self._note_other_outcome(known, name, episode.success)

@@ -69,14 +69,17 @@ class Import:
             print_json(_whole(report))
         else:
             print(*_told(report), sep="\n")
-        return 3 if report.quarantined and not report.imported else 0
+        there = report.imported or report.duplicates
+        return 3 if report.quarantined and not there else 0
 
 
 def _whole(report: ImportReport) -> dict[str, Any]:
     """The report as JSON: every refusal with its parts."""
     parts = ("what", "file", "episode", "key", "remedy")
     refused = [{name: getattr(refusal, name) for name in parts} for refusal in report.quarantined]
-    told = {name: getattr(report, name) for name in ("imported", "duplicates", "same_trajectory", "warnings")}
+    told = {
+        name: getattr(report, name) for name in ("imported", "duplicates", "repeated", "same_trajectory", "warnings")
+    }
     return {**told, "refused": refused}
 
 
@@ -89,19 +92,25 @@ def _told(report: ImportReport) -> Iterator[str]:
     for first, *others in classes.values():
         more = f" (and {len(others)} more like it; --json lists all)" if others else ""
         yield f"refused: {first}{more}"
-    yield from _twice(report.duplicates, report.same_trajectory)
-    imported, duplicates, refused = (len(x) for x in (report.imported, report.duplicates, report.quarantined))
-    yield f"{imported} imported, {duplicates} already there, {refused} refused"
-    if imported:
+    again, twice, refused = len(report.duplicates), len(report.repeated), len(report.quarantined)
+    yield from _known_again(report)
+    beside = f"{twice} twice in the dataset, " if twice else ""
+    yield f"{len(report.imported)} imported, {again - twice} already there, {beside}{refused} refused"
+    if report.imported:
         yield "next: regrasp materialize"
 
 
-def _twice(duplicates: Sequence[str], same_trajectory: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """What is in the dataset and in the workspace, by name, as far as a console can hold names."""
-    if duplicates:
-        yield f"already there: {_named(list(dict.fromkeys(duplicates)))}"
-    if same_trajectory:
-        pairs = _named([f"{new} like {there}" for new, there in same_trajectory])
+def _known_again(report: ImportReport) -> Iterator[str]:
+    """What is in the dataset twice, or in the workspace, by name, as far as a console can hold names."""
+    new = set(report.imported)
+    there = [episode_id for episode_id in dict.fromkeys(report.duplicates) if episode_id not in new]
+    if there:
+        yield f"already there: {_named(there)}"
+    if report.repeated:
+        pairs = _named([f"{name} is {first} again" for name, first in report.repeated])
+        yield f"twice in the dataset: {pairs}; each is kept once"
+    if report.same_trajectory:
+        pairs = _named([f"{new} like {before}" for new, before in report.same_trajectory])
         yield f"the same trajectory twice: {pairs}; they will share a split; exclude one if it should not count twice"
 
 
