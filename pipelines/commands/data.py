@@ -6,7 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,10 @@ MOST_NAMES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """Import a dataset: LeRobot, robomimic, robosuite or ALOHA HDF5, RLDS, ROS 1 bags, tables, JSON with frames."""
+    """Import a dataset: LeRobot, robomimic, robosuite or ALOHA HDF5, RLDS, ROS 1 bags, tables, JSON with frames.
+
+    A Parquet file of another model's curves over such a dataset is taken in beside ours.
+    """
 
     source: Positional[Path]
     """file or directory"""
@@ -50,8 +53,11 @@ class Import:
 
     def run(self, root: Path) -> int:
         from episodes.formats import import_dataset
+        from episodes.other_curves import holds_curves
         from episodes.workspace import workspace_lock
 
+        if self.format is None and self.mapping is None and holds_curves(self.source):
+            return self._curves(root)
         with workspace_lock(root), count_bar("import") as progress:
             report = import_dataset(
                 self.source,
@@ -72,32 +78,58 @@ class Import:
         there = report.imported or report.duplicates
         return 3 if report.quarantined and not there else 0
 
+    def _curves(self, root: Path) -> int:
+        from episodes.other_curves import import_curves
+        from episodes.workspace import workspace_lock
+
+        if self.task is not None or self.fps is not None:
+            raise UsageError(f"{self.source} holds curves, which are of episodes that are here; leave --task and --fps")
+        with workspace_lock(root):
+            report = import_curves(self.source, root, session=self.session, strict=self.strict)
+        if self.json:
+            print_json(asdict(report) | {"refused": _refusals(report.refused)})
+            return 0
+        for line in _classes(report.refused):
+            print(line)
+        away = f", {report.elsewhere} of episodes that are not here" if report.elsewhere else ""
+        print(f"curves {', '.join(report.names)}: {len(report.episodes)} taken in, {len(report.refused)} refused{away}")
+        print("next: regrasp app (page Value curves)")
+        return 0
+
 
 def _whole(report: ImportReport) -> dict[str, Any]:
     """The report as JSON: every refusal with its parts."""
-    parts = ("what", "file", "episode", "key", "remedy")
-    refused = [{name: getattr(refusal, name) for name in parts} for refusal in report.quarantined]
     told = {
         name: getattr(report, name) for name in ("imported", "duplicates", "repeated", "same_trajectory", "warnings")
     }
-    return {**told, "refused": refused}
+    return {**told, "refused": _refusals(report.quarantined)}
+
+
+def _refusals(refused: Sequence[EpisodeFormatError]) -> list[dict[str, str]]:
+    parts = ("what", "file", "episode", "key", "remedy")
+    return [{name: getattr(refusal, name) for name in parts} for refusal in refused]
 
 
 def _told(report: ImportReport) -> Iterator[str]:
     """The report for a person, a line for each class of things."""
     yield from (f"warning: {warning}" for warning in report.warnings)
-    classes: dict[tuple[str, str], list[EpisodeFormatError]] = {}
-    for refusal in report.quarantined:
-        classes.setdefault((_VARYING.sub("#", refusal.what), refusal.remedy), []).append(refusal)
-    for first, *others in classes.values():
-        more = f" (and {len(others)} more like it; --json lists all)" if others else ""
-        yield f"refused: {first}{more}"
+    yield from _classes(report.quarantined)
     again, twice, refused = len(report.duplicates), len(report.repeated), len(report.quarantined)
     yield from _known_again(report)
     beside = f"{twice} twice in the dataset, " if twice else ""
     yield f"{len(report.imported)} imported, {again - twice} already there, {beside}{refused} refused"
     if report.imported:
         yield "next: regrasp materialize"
+
+
+def _classes(refused: Sequence[EpisodeFormatError]) -> Iterator[str]:
+    """One refusal of each kind, and how many more there are."""
+    classes: dict[tuple[str, str], list[EpisodeFormatError]] = {}
+    for refusal in refused:
+        classes.setdefault((_VARYING.sub("#", refusal.what), refusal.remedy), []).append(refusal)
+    for first, *others in classes.values():
+        more = f" (and {len(others)} more like it; --json lists all)" if others else ""
+        yield f"refused: {first}{more}"
 
 
 def _known_again(report: ImportReport) -> Iterator[str]:
