@@ -20,7 +20,7 @@ from labeling_app import desk
 from labeling_app.data import MEMORY, Library
 from labeling_app.known import AUDITED, SPLIT, TABLE
 from labeling_app.pairs import Pair
-from labeling_app.palette import OUTCOMES, VERDICTS
+from labeling_app.palette import CURSOR, OUTCOMES, VERDICTS, faded
 from models.sealed import read_sealed
 
 K = 5
@@ -183,7 +183,7 @@ def state_of(pair_id: str, decisions: Mapping[str, Mapping[str, Any]]) -> str:
 
 def map_figure(found: Coverage, states: Sequence[str], selected: str) -> go.Figure:
     """Keys grey, those taken out crossed; stuck states by what is known of their answer, the selected one ringed."""
-    grey = {"color": "rgba(128,128,128,.45)", "size": 5}
+    grey = {"color": faded(OUTCOMES["unknown"], 0.55), "size": 5}
     traces = [
         _dots("key", found.keys_N2[~found.removed], grey),
         _dots("key taken out", found.keys_N2[found.removed], {**grey, "symbol": "x", "size": 8}),
@@ -191,7 +191,7 @@ def map_figure(found: Coverage, states: Sequence[str], selected: str) -> go.Figu
     for name, colour in COLOURS.items():
         own = np.flatnonzero([state == name for state in states]).tolist()
         ids = [found.pairs[at] for at in own]
-        ring = {"width": [3 if each == selected else 0 for each in ids], "color": "#E0483E"}
+        ring = {"width": [3 if each == selected else 0 for each in ids], "color": CURSOR}
         dots = _dots(f"stuck: {name}", found.queries_M2[own], {"color": colour, "size": 9, "line": ring})
         traces.append({**dots, "customdata": ids})
     return go.Figure(data=[trace for trace in traces if len(trace["x"])], layout=_LAYOUT)
@@ -215,5 +215,5 @@ _LAYOUT: dict[str, Any] = {
     "dragmode": False,
     "clickmode": "event+select",
     "xaxis": {"showticklabels": False, "zeroline": False},
-    "yaxis": {"showticklabels": False, "zeroline": False},
+    "yaxis": {"showticklabels": False, "zeroline": False, "showgrid": False},
 }

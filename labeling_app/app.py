@@ -82,7 +82,7 @@ def _framed(page: st.Page) -> None:
 
 
 def _made_by(page: st.Page) -> None:
-    link = asset_link(page.url_path or "overview", st.session_state.task)
+    link = asset_link(page.url_path, st.session_state.task)
     if link:
         st.sidebar.link_button("The asset behind it", link, icon=":material/account_tree:", help="in the Dagster UI")
 

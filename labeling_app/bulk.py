@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from audits.kinds import FAILURE_MODES, OUTCOMES
-from labeling_app import desk
+from labeling_app import deciding, desk
 
 MOST = 10_000
 _CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -38,4 +38,4 @@ def _decide(rows: pl.DataFrame, kind: str, value: dict[str, Any]) -> None:
     asked = st.session_state.filter.asked()
     shown = {"page": "episodes", "why": "all that a filter lists", "filter": asked, "listed": len(rows)}
     told = [(kind, row["episode_id"], value, {**shown, "outcome": row["success"]}) for row in rows.to_dicts()]
-    desk.decide_all(told)
+    deciding.decide_all(told)

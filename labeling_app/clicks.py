@@ -12,6 +12,8 @@ from typing import Any
 
 import streamlit as st
 
+from labeling_app.palette import DRAFT
+
 GRAB_PX = 7
 _LISTEN = """
 export default function ({ data, setTriggerValue }) {
@@ -38,7 +40,7 @@ export default function ({ data, setTriggerValue }) {
     event.stopPropagation();
     event.preventDefault();
     line = document.createElement("div");
-    line.style.cssText = "position:fixed;width:2px;background:#9C3D75;pointer-events:none;z-index:9999";
+    line.style.cssText = "position:fixed;width:2px;background:DRAFT;pointer-events:none;z-index:9999";
     document.body.appendChild(line);
     move(event);
   };
@@ -85,7 +87,7 @@ export default function ({ data, setTriggerValue }) {
     release();
   };
 }
-""".replace("GRAB_PX", str(GRAB_PX))
+""".replace("GRAB_PX", str(GRAB_PX)).replace("DRAFT", DRAFT)
 
 
 @st.cache_resource(show_spinner=False)

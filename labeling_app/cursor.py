@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
@@ -86,8 +87,13 @@ def reading(curve: pl.DataFrame, t: int) -> str:
     return f"V {row['value']:.2f}{spread}{score} · R {row['risk']:.3f}"
 
 
-def clicked(chart: str) -> None:
-    """Move the cursor to the step that was clicked in the chart with this key."""
+def chart(figure: go.Figure, key: str) -> None:
+    """A figure over steps; a click in it moves the cursor there."""
+    still = {"displayModeBar": False}
+    st.plotly_chart(figure, key=key, on_select=lambda: _clicked(key), selection_mode="points", config=still)
+
+
+def _clicked(chart: str) -> None:
     step = clicked_step(st.session_state[chart].selection.points)
     if step is not None:
         st.session_state.t = step

@@ -43,7 +43,7 @@ def _episodes(library: Library, task: str, decisions: Decisions) -> Effect:
         "failures": int((used["success"] == "failure").sum()),
         "outcome unknown": len(used) - len(known),
         "left out": len(table) - len(used),
-        "training rows (steps of known outcome)": int(known["length"].sum() or 0),
+        "training rows (steps of known outcome)": int(known["length"].sum()),
     }
 
 

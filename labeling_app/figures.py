@@ -128,7 +128,7 @@ def pair_figure(query: pl.DataFrame | None, goal: pl.DataFrame | None, query_t: 
     return stacked([Row("value", 180, traces, range=(-0.05, 1.08))], length)
 
 
-ALARMS = {"early_trigger": 0.12, "trigger": 0.18}
+ALARMS = {"early_trigger": 0.18, "trigger": 0.26}
 """how deep the risk row is shaded where each alarm is on; the early one is what starts a recovery"""
 
 

@@ -13,7 +13,7 @@ from labeling_app import desk
 from labeling_app.filters import Filter, from_address, save, saved
 
 _YES_NO = ("", "yes", "no")
-_WORDS = {"decided": "Outcome given by a person", "out": "Excluded"}
+_WORDS = {"decided": "Outcome by a person", "out": "Excluded", "damaged": "Cannot be read"}
 
 
 def chosen(table: pl.DataFrame) -> pl.DataFrame:
@@ -36,6 +36,7 @@ def _ask(table: pl.DataFrame, wanted: Filter) -> None:
         "collection": ("", *sorted(set(table["collection"].drop_nulls()))),
         "decided": _YES_NO,
         "out": _YES_NO,
+        "damaged": _YES_NO,
     }
     for column, (name, offered) in zip(st.columns(len(choices), gap="xsmall"), choices.items(), strict=True):
         box, value = f"filter-{name}", getattr(wanted, name)

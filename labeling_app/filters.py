@@ -1,4 +1,4 @@
-"""Which episodes of a task are listed: by outcome, session, mode, what was left out and words; kept under a name.
+"""Which episodes of a task are listed: by outcome, session, what was left out or is damaged, words; kept by name.
 
 A filter is the address of the page Episodes (`?outcome=failure&words=slip`), so that a link leads to the same list, and
 what the workspace keeps of it (`filters.json`, beside the decisions, which it is none of).
@@ -33,6 +33,8 @@ class Filter:
     """yes: a person gave the outcome; no: nobody did"""
     out: str = ""
     """yes: excluded from training; no: not"""
+    damaged: str = ""
+    """yes: the recording cannot be read; no: it can"""
     words: str = ""
     """in the note, id, mode or end reason, in any case"""
 
@@ -46,6 +48,8 @@ class Filter:
             table = table.filter(by_person if self.decided == "yes" else ~by_person)
         if self.out:
             table = table.filter(pl.col("excluded") == (self.out == "yes"))
+        if self.damaged:
+            table = table.filter(pl.col("damaged") == (self.damaged == "yes"))
         if self.words:
             said = pl.concat_str("episode_id", "note", "failure_mode", "end_reason", separator=" ", ignore_nulls=True)
             table = table.filter(said.str.to_lowercase().str.contains(self.words.lower(), literal=True))

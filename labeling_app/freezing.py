@@ -13,6 +13,7 @@ from audits.state import Decisions
 from episodes.errors import RegraspError
 from labeling_app import desk
 from labeling_app.effect import NEXT, compared
+from labeling_app.opened import log
 from labeling_app.words import decided
 
 MOST_ROWS = 200
@@ -21,7 +22,7 @@ MOST_ROWS = 200
 def freeze_box(kind: str, effect: Mapping[str, object]) -> None:
     """Name and make a freeze of this kind; `effect` is the preview, name -> count."""
     assert kind in FREEZE_KINDS
-    made = [found for found in list_freezes(desk.log()) if found.kind == kind]
+    made = [found for found in list_freezes(log()) if found.kind == kind]
     decisions = standing(desk.state(), kind)
     with st.expander(f"Freeze {kind} for training", icon=":material/ac_unit:", expanded=bool(made)):
         st.caption(" · ".join(f"{count} {name}" for name, count in effect.items()))
@@ -74,7 +75,7 @@ def counts(verdicts: list[str], names: Mapping[str, str]) -> dict[str, int]:
 
 def _freeze(kind: str, box: str) -> None:
     try:
-        freeze(desk.log(), kind, st.session_state[box].strip(), by=desk.who())
+        freeze(log(), kind, st.session_state[box].strip(), by=desk.who())
     except RegraspError as error:
         st.session_state[f"freeze-trouble-{kind}"] = str(error)
     else:

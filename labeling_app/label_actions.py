@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from labeling_app import desk
+from labeling_app import deciding, desk
 from labeling_app.data import LABELS
 from labeling_app.drafts import current, drop, hold, next_undecided
 from labeling_app.labels import Label
@@ -72,7 +72,7 @@ def save(view: View) -> bool:
     if draft is None or view.label is None:
         return True
     value = {"start": draft[0], "stop": draft[1]}
-    saved = desk.decide("label.edit", view.label.label_id, value, _shown(view, "ends moved"))
+    saved = deciding.decide("label.edit", view.label.label_id, value, _shown(view, "ends moved"))
     if saved:
         drop()
     return saved
@@ -82,7 +82,7 @@ def judge(view: View, verdict: str) -> None:
     """Give a verdict, after the ends were saved, and go on to the next undecided label."""
     assert view.label is not None
     value = {"verdict": verdict}
-    if save(view) and desk.decide(
+    if save(view) and deciding.decide(
         "label.verdict", view.label.label_id, value, _shown(view, "in the order of the list")
     ):
         go_undecided(view)
@@ -94,7 +94,7 @@ def add(view: View) -> None:
     start, stop = hold(start, stop, view.length)
     item = _free(view, start, stop)
     value = {"episode_id": view.episode_id, "start": start, "stop": stop}
-    if item and desk.decide("label.create", item, value, _shown(view, "added by hand")):
+    if item and deciding.decide("label.create", item, value, _shown(view, "added by hand")):
         st.session_state.label = item
         drop()
 
@@ -105,7 +105,7 @@ def split(view: View) -> None:
     at, (start, stop) = st.session_state.t, _drawn(view.label)
     value = {"episode_id": view.episode_id, "start": start, "at": at, "stop": stop}
     if _free(view, at, stop) and save(view):
-        desk.decide("label.split", view.label.label_id, value, _shown(view, "cut at the cursor"))
+        deciding.decide("label.split", view.label.label_id, value, _shown(view, "cut at the cursor"))
         drop()
 
 
@@ -119,14 +119,14 @@ def merge(view: View) -> None:
     if label.origin == "human" and other.origin != "human":
         label, other = other, label
     joined = value | {"other": other.label_id}
-    if save(view) and desk.decide("label.merge", label.label_id, joined, _shown(view, "joined with its neighbour")):
+    if save(view) and deciding.decide("label.merge", label.label_id, joined, _shown(view, "joined with its neighbour")):
         st.session_state.label = label.label_id
         drop()
 
 
 def undo() -> None:
     """Take back the last decision of this page, and look at the label it was about."""
-    event = desk.undo_mine(*KINDS)
+    event = deciding.undo_mine(*KINDS)
     if event is not None:
         episode_id, _, interval = event.item.partition(":")
         st.session_state.label = event.item

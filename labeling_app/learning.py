@@ -7,8 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
-METHODS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8A8A8A", "#5F6B7A")
-"""a colour a method, in the order of their names"""
+from labeling_app.palette import LINES
 
 
 def learning_figure(curve: pl.DataFrame, column: str, title: str, colours: dict[str, str]) -> go.Figure:
@@ -36,8 +35,8 @@ def learning_figure(curve: pl.DataFrame, column: str, title: str, colours: dict[
 
 
 def colours_of(methods: list[str]) -> dict[str, str]:
-    """A colour for each method."""
-    return {name: METHODS[place % len(METHODS)] for place, name in enumerate(sorted(set(methods)))}
+    """A colour for each method, in the order of their names."""
+    return {name: LINES[place % len(LINES)] for place, name in enumerate(sorted(set(methods)))}
 
 
 _RANGE: dict[str, Any] = {"range": [-0.03, 1.03]}

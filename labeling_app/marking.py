@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 
 from episodes.record import Array
-from labeling_app import desk
+from labeling_app import deciding, desk
 from labeling_app.drafts import Interval, boxed, hold
 from labeling_app.known import painted
 from labeling_app.plain_table import plain_table
@@ -70,13 +70,13 @@ def mark(episode_id: str, length: int, what: str, model_hash: str) -> None:
         return
     shown = {"page": "value_curves", "value_model": model_hash, "why": "seen in the frames"}
     value = {"start": interval[0], "stop": interval[1], "mark": what}
-    if desk.decide("episode.progress", episode_id, value, shown):
+    if deciding.decide("episode.progress", episode_id, value, shown):
         release()
 
 
 def undo() -> None:
     """Take back the last mark, and look at its episode."""
-    event = desk.undo_mine("episode.progress")
+    event = deciding.undo_mine("episode.progress")
     if event is not None:
         desk.select(event.item, int(event.value["start"]))
 
@@ -100,24 +100,31 @@ def compared(
     values: Mapping[str, Array],
     labelled: Mapping[str, Array],
     alarmed: Mapping[str, Array],
-    fps: Mapping[str, float],
+    time_s: Mapping[str, Array],
 ) -> list[Seen]:
-    """What was seen against V, labels and early trigger; `marks` as given, the others (T,) by episode id."""
+    """What was seen against V, labels and early trigger; `marks` as given, the others (T,) by episode id.
+
+    A last step has no slope, as none is after it.
+    """
     runs = [(name, *run) for name, given in marks.items() if name in values for run in painted(given)]
     out = []
     for kind in WORDS:
         own = [(name, start, stop) for name, start, stop, mark in runs if mark == kind]
         if own:
-            slopes = [_slope(values[name], start, stop) * fps[name] for name, start, stop in own]
             steps = sum(stop - start for _, start, stop in own)
-            out.append(Seen(kind, steps, _share(own, labelled), _share(own, alarmed), float(np.mean(slopes))))
+            slope = _slopes(own, values, time_s)
+            out.append(Seen(kind, steps, _share(own, labelled), _share(own, alarmed), slope))
     return out
 
 
-def _slope(value: Array, start: int, stop: int) -> float:
-    """Mean change by the step; the last step of an episode has none after it."""
-    last = min(stop, len(value) - 1)
-    return float(value[last] - value[start]) / max(last - start, 1)
+def _slopes(runs: Sequence[tuple[str, int, int]], values: Mapping[str, Array], time_s: Mapping[str, Array]) -> float:
+    ends = [(name, start, min(stop, len(values[name]) - 1)) for name, start, stop in runs]
+    slopes = [
+        (values[name][last] - values[name][start]) / (time_s[name][last] - time_s[name][start])
+        for name, start, last in ends
+        if last > start
+    ]
+    return float(np.mean(slopes)) if slopes else float("nan")
 
 
 def _share(runs: Sequence[tuple[str, int, int]], flags: Mapping[str, Array]) -> float:
@@ -133,4 +140,4 @@ def table(rows: Sequence[Seen]) -> None:
 
 def _cells(row: Seen) -> tuple[str, ...]:
     shares = ("–" if np.isnan(share) else f"{share:.0%}" for share in (row.labelled, row.alarmed))
-    return str(row.steps), *shares, f"{row.slope_per_s:+.3f}"
+    return str(row.steps), *shares, "–" if np.isnan(row.slope_per_s) else f"{row.slope_per_s:+.3f}"

@@ -11,18 +11,20 @@ SOURCES: dict[int, tuple[str, str]] = {
     ActionSource.HOLD: ("hold", "#9A9A9A"),
     ActionSource.UNKNOWN: ("unknown", "#CFCFCF"),
 }
-OUTCOMES: dict[str, str] = {"success": "#0072B2", "failure": "#D55E00", "unknown": "#8A8A8A"}
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C98200", "#3D9BD6", "#9B6BC4", "#8A8A8A", "#5F6B7A")
+"""of curves told apart by nothing else; as every line has, at least 3:1 of contrast on the light and the dark page"""
+VALUE, SCORE, RISK, TRIGGER, CURSOR, DRAFT = "#1F86C9", LINES[2], LINES[1], LINES[6], "#E0483E", "#B5468A"
+OUTCOMES: dict[str, str] = {"success": LINES[0], "failure": LINES[1], "unknown": LINES[7]}
 VERDICTS: dict[str, tuple[str, str]] = {
-    "": ("undecided", "#CC79A7"),
-    "accept": ("accepted", "#9C3D75"),
+    "": ("undecided", LINES[3]),
+    "accept": ("accepted", DRAFT),
     "reject": ("rejected", "#C4C4C4"),
     "unsure": ("unsure", "#E8C547"),
 }
-MARKS: dict[str, str] = {"progress": "#009E73", "stagnant": "#CC79A7", "regress": "#D55E00"}
+MARKS: dict[str, str] = {"progress": LINES[2], "stagnant": LINES[3], "regress": LINES[1]}
 """what a person saw"""
-OTHERS = ("#E69F00", "#56B4E9", "#8A8A8A", "#7A5195")
+OTHERS = LINES[4:8]
 """curves of other models"""
-VALUE, SCORE, RISK, TRIGGER, CURSOR, DRAFT = "#1F86C9", "#009E73", "#D55E00", "#7A5195", "#E0483E", "#9C3D75"
 
 
 def faded(colour: str, opacity: float) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd  # noqa: F401  whole at once: plotly takes one that another thread has half imported
 import plotly.graph_objects as go
 
-from labeling_app.palette import CURSOR, DRAFT, SOURCES
+from labeling_app.palette import CURSOR, DRAFT, LINES, SOURCES
 
 Array = npt.NDArray[Any]
 Trace = dict[str, Any]
@@ -88,6 +88,7 @@ def _axis(row: Row, domain: tuple[float, float]) -> Trace:
 
 
 _LAYOUT: Trace = {
+    "colorway": LINES,
     "margin": {"l": 58, "r": 12, "t": TOP_PX, "b": BOTTOM_PX},
     "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal", "font": {"size": 12}},
     "hovermode": "x",

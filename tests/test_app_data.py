@@ -193,9 +193,12 @@ def test_a_later_mark_lies_over_the_earlier_and_none_takes_away() -> None:
     assert painted([]) == []
 
 
-def test_the_slope_up_to_the_last_step_is_over_the_steps_there_are() -> None:
-    (rose,) = compared({"e": [(0, 11, "progress")]}, {"e": np.linspace(0, 1, 11)}, {}, {}, {"e": 10.0})
-    assert rose.slope_per_s == pytest.approx(1.0)
+def test_the_slope_is_over_the_seconds_that_were_recorded_and_a_last_step_has_none() -> None:
+    value, uneven = {"e": np.linspace(0, 1, 11)}, {"e": np.cumsum([0, *[0.1] * 5, *[0.3] * 5])}
+    marks = {"e": [(0, 10, "progress"), (10, 11, "stagnant")]}
+    rose, last = compared(marks, value, {}, {}, uneven)
+    assert rose.slope_per_s == pytest.approx(1 / 2)
+    assert np.isnan(last.slope_per_s)
 
 
 def test_a_number_that_is_0_can_be_moved() -> None:
@@ -228,7 +231,7 @@ def test_marks_are_held_against_labels_alarms_and_the_slope_of_v() -> None:
     value = np.concatenate([np.linspace(0, 1, 11), np.full(10, 1.0)])
     labelled = np.arange(21) >= 16
     marks = {"e": [(0, 10, "progress"), (10, 20, "stagnant")], "no curve": [(0, 9, "regress")]}
-    rose, stood = compared(marks, {"e": value}, {"e": labelled}, {}, {"e": 10.0})
+    rose, stood = compared(marks, {"e": value}, {"e": labelled}, {}, {"e": np.arange(21) / 10})
     assert (rose.mark, rose.steps, rose.labelled, rose.slope_per_s) == ("progress", 10, 0.0, pytest.approx(1.0))
     assert (stood.labelled, stood.slope_per_s) == (pytest.approx(0.4), pytest.approx(0.0))
     assert np.isnan(stood.alarmed)
@@ -251,32 +254,3 @@ def test_a_pair_that_was_taken_out_of_the_memory_is_shown_as_such(workspace: tup
     *kept, out = pairs_of(table, decided, ["g:3>g:9"])
     assert [pair.out for pair in kept] == [False] * len(table)
     assert (out.pair_id, out.goal_t, out.verdict, out.out) == ("q:5>g:9", 9, "unsafe", True)
-
-
-def test_curves_of_others_are_found_by_our_id_and_a_bad_file_is_left_out(tmp_path: Path) -> None:
-    ids = build(tmp_path, episodes=1)
-    (tmp_path / "curves").mkdir()
-    ours = pl.DataFrame({"episode_id": ids * STEPS, "frame_index": range(STEPS), "value": [0.5] * STEPS})
-    ours.write_parquet(tmp_path / "curves/before.parquet")
-    store = Library(tmp_path).store
-    ours.head(3).write_parquet(tmp_path / "curves/short.parquet")
-    ours.drop("value").write_parquet(tmp_path / "curves/none.parquet")
-    found, left_out = others_of(store, tmp_path, ids[0], STEPS)
-    assert {name: curve.tolist() for name, curve in found.items()} == {"before": [0.5] * STEPS}
-    assert ["holds no curves" in each or "3 steps of episode" in each for each in left_out] == [True, True]
-
-
-def test_a_lerobot_curve_is_of_the_dataset_it_lies_under(tmp_path: Path) -> None:
-    store = EpisodeStore(tmp_path)
-    first, second = (
-        store.write(replace(episode(number), source_format="lerobot-v3", source_uri=f"{name}/data/file-000.parquet#7"))
-        for number, name in enumerate(("pick", "place"))
-    )
-    other = pl.DataFrame({"episode_index": [7] * STEPS, "frame_index": range(STEPS), "progress_sparse": [0.1] * STEPS})
-    for place in ("curves/pick", "curves"):
-        (tmp_path / place).mkdir(parents=True, exist_ok=True)
-        other.write_parquet(tmp_path / place / "sarm_progress.parquet")
-    found, (left_out,) = others_of(store, tmp_path, first, STEPS)
-    assert found["sarm_progress"].tolist() == [0.1] * STEPS
-    assert "does not say of which dataset" in left_out
-    assert others_of(store, tmp_path, second, STEPS)[0] == {}

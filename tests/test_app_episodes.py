@@ -64,6 +64,8 @@ def test_each_part_of_a_filter_leaves_out_what_does_not_fit(root: Path) -> None:
     assert set(listed(session=SESSIONS[0])) | set(listed(session=SESSIONS[1])) == set(ids)
     assert listed(words=ids[2][:9], collection="rollout") == [ids[2]]
     assert listed(words="nothing like it") == []
+    assert listed(damaged="yes") == []
+    assert listed(damaged="no") == ids
 
 
 def test_what_is_listed_is_decided_together_and_each_is_taken_back_by_itself(root: Path) -> None:

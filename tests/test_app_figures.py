@@ -18,6 +18,7 @@ from labeling_app.bands import POINTS, bands_figure, by_outcome, on_common_axis
 from labeling_app.evidence import evidence_figure
 from labeling_app.figures import curves_figure, pair_figure, signals_figure
 from labeling_app.labels import Label
+from labeling_app.palette import CURSOR, DRAFT, LINES, MARKS, OTHERS, OUTCOMES, RISK, SCORE, TRIGGER, VALUE
 from labeling_app.rows import runs, thinned
 
 
@@ -43,6 +44,20 @@ def named(figure: go.Figure, name: str) -> go.Scatter:
 
 def traced(figure: go.Figure) -> list[str]:
     return [trace.name for trace in figure.data]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a colour `#rrggbb` (WCAG 2.1)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+@pytest.mark.parametrize("page", ["#FFFFFF", "#181816"])
+def test_every_line_stands_out_on_the_light_and_on_the_dark_page(page: str) -> None:
+    shown = {*LINES, *OTHERS, *OUTCOMES.values(), *MARKS.values(), VALUE, SCORE, RISK, TRIGGER, CURSOR, DRAFT}
+    light = {colour: sorted((luminance(colour), luminance(page))) for colour in shown}
+    assert {colour for colour, (low, high) in light.items() if (high + 0.05) / (low + 0.05) < 3} == set()
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,8 @@ def test_a_damaged_recording_is_a_row_and_the_others_can_be_looked_at(root: Path
     app = opened("episodes")
     (error,) = app.error
     assert path.name in error.value.replace("\\", "")
-    assert [str(note).startswith("damaged: ") for note in app.dataframe[0].value["note"]].count(True) == 1
+    assert opened("episodes", damaged="yes").dataframe[0].value["episode_id"].to_list() == [path.stem]
+    assert "1 recordings cannot be read" in texts(opened("overview"))
     app = press(app, "j")
     assert not app.error
     assert app.session_state["episode"] != path.stem

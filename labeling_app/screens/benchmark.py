@@ -12,7 +12,7 @@ import streamlit as st
 from episodes.record import Episode
 from labeling_app import desk, figures
 from labeling_app.benchmark import DEMONSTRATED, LEARNED, RunName, Runs, potential, schedules, value_curve
-from labeling_app.cursor import clicked, cursor_bar
+from labeling_app.cursor import chart, cursor_bar
 from labeling_app.data import Library
 from labeling_app.learning import colours_of, learning_figure
 from models.learning_curves import intervention_curve, success_curve
@@ -155,14 +155,7 @@ def _episode(library: Library, episode_id: str, first_step: int, ids: Sequence[s
         t = cursor_bar(episode_id, episode)
         curve = _value(str(library.workspace.root), episode_id, first_step) if episode.session == LEARNED else None
         known = potential(library, episode_id)
-        chart = f"watch-{episode_id}"
-        st.plotly_chart(
-            figures.watch_figure(episode, cursor=t, curve=curve, potential=known),
-            key=chart,
-            on_select=lambda: clicked(chart),
-            selection_mode="points",
-            config={"displayModeBar": False},
-        )
+        chart(figures.watch_figure(episode, cursor=t, curve=curve, potential=known), f"watch-{episode_id}")
     with right:
         _events(episode, ids)
 

@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from audits.events import Event
-from labeling_app import desk, listing, words
+from labeling_app import deciding, desk, listing, words
 
 SHOWN = 500
 """the newest ones in the table; a filter reaches the older"""
@@ -49,9 +49,7 @@ def _workbench() -> None:
     listing.walk(before, after, place, len(found), go)
     with back:
         _take_back(event)
-    if not desk.who():
-        st.caption("Give your name at the left to decide.")
-    desk.trouble()
+    deciding.trouble()
     _evidence(event)
 
 
@@ -89,9 +87,9 @@ def _take_back(event: Event) -> None:
     if event.kind == "freeze":
         st.caption("A freeze never changes; make a new one.")
     elif event.seq in desk.moment().out:
-        desk.key(f"Bring {event.seq} back", "b", desk.undo, undos[event.seq])
+        desk.key(f"Bring {event.seq} back", "b", deciding.undo, undos[event.seq])
     else:
-        desk.key(f"Take {event.seq} back", "z", desk.undo, event.seq)
+        desk.key(f"Take {event.seq} back", "z", deciding.undo, event.seq)
 
 
 def _evidence(event: Event) -> None:

@@ -11,8 +11,8 @@ import polars as pl
 import streamlit as st
 
 from audits.kinds import FAILURE_MODES
-from labeling_app import bulk, desk, figures, filtering, listing
-from labeling_app.cursor import clicked, cursor_bar, frames
+from labeling_app import bulk, deciding, desk, figures, filtering, listing
+from labeling_app.cursor import chart, cursor_bar, frames
 from labeling_app.data import Library
 from labeling_app.freezing import counts, freeze_box
 from labeling_app.palette import OUTCOMES
@@ -31,11 +31,7 @@ _TABLE_COLUMNS = {
 
 def page() -> None:
     """Draw the page."""
-    st.subheader("Episodes")
-    if not desk.library().tasks():
-        desk.empty("This workspace has no episodes yet. Collect some in simulation, or import yours:", "regrasp demo")
-        return
-    _workbench(st.session_state.task)
+    desk.of_task("Episodes", _workbench)
 
 
 @desk.fragment
@@ -54,7 +50,7 @@ def _workbench(task: str) -> None:
     with left:
         _choose(table, ids, episode_id)
         _decide(row)
-        desk.trouble()
+        deciding.trouble()
         bulk.box(table, everything)
     with right:
         desk.explained(_recording)(library, episode_id)
@@ -67,15 +63,7 @@ def _recording(library: Library, episode_id: str) -> None:
     episode = library.episode(episode_id)
     t = cursor_bar(episode_id, episode)
     frames(library, episode_id, t)
-    figure = figures.signals_figure(episode, cursor=t)
-    chart = f"signals-{episode_id}"
-    st.plotly_chart(
-        figure,
-        key=chart,
-        on_select=lambda: clicked(chart),
-        selection_mode="points",
-        config={"displayModeBar": False},
-    )
+    chart(figures.signals_figure(episode, cursor=t), f"signals-{episode_id}")
 
 
 def _choose(table: pl.DataFrame, ids: list[str], episode_id: str) -> None:
@@ -123,8 +111,6 @@ def _decide(row: dict[str, Any]) -> None:
     box = f"note-{episode_id}-{len(desk.events())}"  # a new box after each decision: keys are shortcuts again
     st.session_state[box] = row["note"]
     note.text_input("Note", key=box, on_change=_note, args=(row, box), disabled=not desk.who(), max_chars=500)
-    if not desk.who():
-        st.caption("Give your name at the left to decide.")
 
 
 def _effect(table: pl.DataFrame) -> dict[str, int]:
@@ -135,7 +121,7 @@ def _effect(table: pl.DataFrame) -> dict[str, int]:
 def _say(row: dict[str, Any], kind: str, value: dict[str, Any]) -> None:
     shown = {"page": "episodes", "frame": st.session_state.t, "frame_range": [0, row["length"]]}
     shown |= {"recorded": row["recorded"], "outcome": row["success"], "why": "chosen from the list"}
-    desk.decide(kind, row["episode_id"], value, shown)
+    deciding.decide(kind, row["episode_id"], value, shown)
 
 
 def _note(row: dict[str, Any], box: str) -> None:
@@ -147,6 +133,6 @@ def _weigh(row: dict[str, Any], box: str) -> None:
 
 
 def _undo() -> None:
-    event = desk.undo_mine(*KINDS)
+    event = deciding.undo_mine(*KINDS)
     if event is not None:
         desk.select(event.item, 0)

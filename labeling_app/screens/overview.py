@@ -9,6 +9,7 @@ from audits.freeze import FREEZE_KINDS, difference, latest, standing
 from audits.state import AuditState
 from labeling_app import desk, words
 from labeling_app.labels import labels_of
+from labeling_app.opened import log
 from labeling_app.screens import queue
 
 RECENT = 12
@@ -16,13 +17,12 @@ RECENT = 12
 
 def page() -> None:
     """Draw the page."""
-    st.subheader("Overview")
-    library = desk.library()
-    if not library.tasks():
-        desk.empty("This workspace has no episodes yet. Collect some in simulation, or import yours:", "regrasp demo")
-        return
-    task, state = st.session_state.task, desk.state()
-    table = library.episodes(task, state.episodes)
+    desk.of_task("Overview", _page)
+
+
+def _page(task: str) -> None:
+    state = desk.state()
+    table = desk.library().episodes(task, state.episodes)
     _numbers(task, table, state)
     _attention(task, table, state)
     _freezes(state)
@@ -57,7 +57,7 @@ def _attention(task: str, table: pl.DataFrame, state: AuditState) -> None:
 def _damage(table: pl.DataFrame) -> list[str]:
     damaged = int(table["damaged"].sum())
     cut = int((~table["complete"].fill_null(False)).sum()) - damaged
-    told = [f"{damaged} recordings cannot be read: page Episodes, filter `damaged`."] if damaged else []
+    told = [f"{damaged} recordings cannot be read: page Episodes, filter Cannot be read: yes."] if damaged else []
     return told + ([f"{cut} episodes were cut short by a crash and are left out of training: Episodes."] if cut else [])
 
 
@@ -73,7 +73,7 @@ def _waiting(task: str, table: pl.DataFrame, state: AuditState) -> list[str]:
         grave = sum(place.candidate.disagreement > 0.5 for place in places)
         told.append(f"{len(places)} things wait in the queue; in {grave} rules, model and people disagree: Queue.")
     for kind in FREEZE_KINDS:
-        made = latest(desk.log(), kind)
+        made = latest(log(), kind)
         changed = len(difference(made.decisions if made else {}, standing(state, kind)))
         if changed:
             told.append(f"{changed} decisions on {kind} are in no freeze, so training does not read them: freeze them.")
@@ -88,7 +88,7 @@ def _freezes(state: AuditState) -> None:
     st.markdown("**Freezes that training reads**")
     rows = []
     for kind in FREEZE_KINDS:
-        made, now = latest(desk.log(), kind), standing(state, kind)
+        made, now = latest(log(), kind), standing(state, kind)
         changed = len(difference(made.decisions if made else {}, now))
         rows.append(
             {

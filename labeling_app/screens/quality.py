@@ -9,8 +9,8 @@ import polars as pl
 import streamlit as st
 
 from episodes.footage import sampled_steps
-from labeling_app import desk, listing
-from labeling_app.cursor import clicked, cursor_bar, filmstrip, frames
+from labeling_app import deciding, desk, listing
+from labeling_app.cursor import chart, cursor_bar, filmstrip, frames
 from labeling_app.data import Library
 from labeling_app.evidence import evidence_figure
 from labeling_app.screens import episodes
@@ -37,11 +37,7 @@ _CAMERA_COLUMNS = {
 
 def page() -> None:
     """Draw the page."""
-    st.subheader("Quality")
-    if not desk.library().tasks():
-        desk.empty("This workspace has no episodes yet. Collect some in simulation, or import yours:", "regrasp demo")
-        return
-    _workbench(st.session_state.task)
+    desk.of_task("Quality", _workbench)
 
 
 @desk.fragment
@@ -61,7 +57,7 @@ def _workbench(task: str) -> None:
         _choose(table, rows, episode_id)
         finding = _reasons(row)
         _decide(row, rows)
-        desk.trouble()
+        deciding.trouble()
     with right:
         desk.explained(_evidence)(library, row, finding)
     desk.publish_link()
@@ -105,7 +101,7 @@ def _choose(table: pl.DataFrame, rows: Sequence[Mapping[str, Any]], episode_id: 
     before, after, undo, whole = st.columns(4, gap="xsmall")
     listing.walk(before, after, place, len(ids), go)
     with undo:
-        desk.key("Undo mine", "z", desk.undo_mine, "episode.exclude", "episode.weight")
+        desk.key("Undo mine", "z", deciding.undo_mine, "episode.exclude", "episode.weight")
     if whole.button("Open the episode", key="open", width="stretch", help="the same step on the page Episodes"):
         st.switch_page(st.Page(episodes.page, url_path="episodes"))
 
@@ -134,8 +130,6 @@ def _decide(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         desk.key(f"Accept: {word}" if word else "Accept", "a", _say, row, rows, True, disabled=not word)
     with refuse:
         desk.key("Keep it as it is", "x", _say, row, rows, False, disabled=not word)
-    if not desk.who():
-        st.caption("Give your name at the left to decide.")
 
 
 def _say(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], accepted: bool) -> None:
@@ -146,7 +140,7 @@ def _say(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], accepted: bo
     reasons = [finding["reason"] for finding in row["findings"]]
     shown = {"page": "quality", "frame": st.session_state.t, "frame_range": [0, row["steps"]], "why": reasons}
     shown |= {"suggested": _suggested(row), "quality": row["data_version"]}
-    if desk.decide(kind, row["episode_id"], value, shown):
+    if deciding.decide(kind, row["episode_id"], value, shown):
         standing = desk.state().episodes
         open_ = (r for r in rows if r["verdict"] != "keep" and not decided(standing.get(r["episode_id"], {})))
         _look(next(open_, row))
@@ -160,10 +154,7 @@ def _evidence(library: Library, row: Mapping[str, Any], finding: Mapping[str, An
     if key in library.cameras(episode_id):
         filmstrip(library, episode_id, key, [int(step) for step in sampled_steps(len(episode), STRIP)])
     frames(library, episode_id, t)
-    chart = f"evidence-{episode_id}-{key}"
-    figure = evidence_figure(episode, key, cursor=t)
-    options = {"displayModeBar": False}
-    st.plotly_chart(figure, key=chart, on_select=lambda: clicked(chart), selection_mode="points", config=options)
+    chart(evidence_figure(episode, key, cursor=t), f"evidence-{episode_id}-{key}")
     if row["cameras"]:
         seen = pl.DataFrame(row["cameras"]).select(*_CAMERA_COLUMNS)
         headings = {n: st.column_config.Column(n.replace("_", " "), help=said) for n, said in _CAMERA_COLUMNS.items()}

@@ -28,11 +28,7 @@ _TABLE_COLUMNS = {
 
 def page() -> None:
     """Draw the page."""
-    st.subheader("Queue")
-    if not desk.library().tasks():
-        desk.empty("This workspace has no episodes yet. Collect some in simulation, or import yours:", "regrasp demo")
-        return
-    _workbench(st.session_state.task)
+    desk.of_task("Queue", _workbench)
 
 
 @desk.fragment

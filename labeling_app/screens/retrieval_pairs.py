@@ -16,7 +16,7 @@ import streamlit as st
 
 from audits.kinds import PAIR_VERDICTS
 from episodes.errors import RegraspError
-from labeling_app import desk, figures, listing
+from labeling_app import deciding, desk, figures, listing
 from labeling_app.answers import answers, coverage, gap_mm, map_figure, removed, state_of
 from labeling_app.cursor import filmstrip, frames
 from labeling_app.data import MEMORY
@@ -28,11 +28,10 @@ from labeling_app.plain_table import plain_table
 
 def page() -> None:
     """Draw the page."""
-    st.subheader("Retrieval pairs")
-    if not desk.library().tasks():
-        desk.empty("This workspace has no episodes yet. Collect some in simulation, or import yours:", "regrasp demo")
-        return
-    task = st.session_state.task
+    desk.of_task("Retrieval pairs", _page)
+
+
+def _page(task: str) -> None:
     pairs = desk.library().pairs(task)
     if pairs is None or pairs.is_empty():
         desk.empty(f"There are no retrieved pairs for {task} yet. Build the recovery memory:", "regrasp materialize")
@@ -55,7 +54,7 @@ def _workbench(task: str, table: pl.DataFrame) -> None:
     _choose(place, pairs)
     _side_by_side(task, pair, len(offered))
     _judge(pair, place, pairs)
-    desk.trouble()
+    deciding.trouble()
     _alternatives(offered, rank)
     if st.session_state.get("coverage"):
         _map(task, pairs, pair)
@@ -130,8 +129,9 @@ def _numbers(pair: Pair, known: set[str]) -> None:
     stuck, goal = (pair.query_episode, pair.query_t), (pair.goal_episode, pair.goal_t)
     both = pair.query_episode in known and pair.goal_episode in known
     key = None if pair.key_t is None else (pair.goal_episode, pair.key_t)
-    fps = library.episode(pair.goal_episode).fps if pair.goal_episode in known else None
-    way_s = (pair.goal_t - pair.key_t) / fps if pair.key_t is not None and fps else math.nan
+    time_s = library.episode(pair.goal_episode).time_s if pair.goal_episode in known else ()
+    timed = pair.key_t is not None and max(pair.key_t, pair.goal_t) < len(time_s)
+    way_s = time_s[pair.goal_t] - time_s[pair.key_t] if timed else math.nan
     rows = [
         ("similarity", _figure(pair.similarity, "{:.3f}")),
         ("value", f"{_figure(pair.query_value, '{:.2f}')} → {_figure(pair.goal_value, '{:.2f}')}"),
@@ -156,8 +156,6 @@ def _judge(pair: Pair, place: int, pairs: list[Pair]) -> None:
             desk.key(_word(verdict).capitalize(), str(number), _verdict, pair, verdict, place, pairs, type=style)
     with last:
         desk.key("Undo", "z", _undo)
-    if not desk.who():
-        st.caption("Give your name at the left to decide.")
 
 
 def _alternatives(offered: list[Pair], rank: int) -> None:
@@ -250,10 +248,10 @@ def _verdict(pair: Pair, verdict: str, place: int, pairs: list[Pair]) -> None:
     numbers = {name: getattr(pair, name) for name in ("similarity", "query_value", "goal_value")}
     shown |= {name: None if math.isnan(number) else number for name, number in numbers.items()}
     shown |= {"page": "retrieval_pairs", "memory": manifest.get("data_version", ""), "why": "in the order of the list"}
-    decided = desk.decide("pair.verdict", pair.pair_id, {"verdict": verdict}, shown)
+    decided = deciding.decide("pair.verdict", pair.pair_id, {"verdict": verdict}, shown)
     if decided and pair.pair_id == pairs[place].pair_id:
         _go_undecided(place, pairs)
 
 
 def _undo() -> None:
-    desk.undo_mine("pair.verdict")
+    deciding.undo_mine("pair.verdict")

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from labeling_app import desk, figures, listing, what_if
+from labeling_app import deciding, desk, figures, listing, what_if
 from labeling_app import label_actions as actions
 from labeling_app.clicks import on_click
 from labeling_app.cursor import cursor_bar, frames, reading
@@ -31,17 +31,15 @@ _ORIGINS = {"mined": "mined", "human": "added by hand", "earlier mining": "mined
 
 def page() -> None:
     """Draw the page."""
-    st.subheader("Trigger labels")
-    library = desk.library()
-    if not library.tasks():
-        desk.empty("This workspace has no episodes yet. Collect some in simulation, or import yours:", "regrasp demo")
-        return
-    curves = library.curves(st.session_state.task)
+    desk.of_task("Trigger labels", _page)
+
+
+def _page(task: str) -> None:
+    curves = desk.library().curves(task)
     if curves is None:
-        what = f"There are no value curves for {st.session_state.task} yet, and labels are mined from them:"
-        desk.empty(what, "regrasp materialize")
-        return
-    _workbench(st.session_state.task, curves)
+        desk.empty(f"There are no value curves for {task} yet, and labels are mined from them:", "regrasp materialize")
+    else:
+        _workbench(task, curves)
 
 
 @desk.fragment
@@ -61,7 +59,7 @@ def _workbench(task: str, curves: pl.DataFrame) -> None:
         t = cursor_bar(view.episode_id, library.episode(view.episode_id))
         _timeline(view, curve, t, found.get(view.episode_id, []) if previewed else None)
         _judge(view)
-        desk.trouble()
+        deciding.trouble()
     with right:
         frames(library, view.episode_id, t)
         st.markdown(f"At step {t}: {reading(curve, t)}" if len(curve) else "This episode has no curve yet.")
@@ -177,8 +175,6 @@ def _judge(view: View) -> None:
             ("Drop", "Escape", (drop,), False, False),
         ]
     )
-    if not desk.who():
-        st.caption("Give your name at the left to decide.")
 
 
 def _keys(buttons: Sequence[tuple[str, str, tuple[Any, ...], bool, bool]]) -> None:

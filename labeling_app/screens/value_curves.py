@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from labeling_app import bands, desk, figures, listing, marking
+from labeling_app import bands, deciding, desk, figures, listing, marking
 from labeling_app.clicks import on_click
 from labeling_app.cursor import cursor_bar, frames, reading
 from labeling_app.known import SPLIT, TABLE, VALUE_MODEL, columns, painted
@@ -27,11 +27,10 @@ _STILL = {"displayModeBar": False}
 
 def page() -> None:
     """Draw the page."""
-    st.subheader("Value curves")
-    if not desk.library().tasks():
-        desk.empty("This workspace has no episodes yet. Collect some in simulation, or import yours:", "regrasp demo")
-        return
-    task = st.session_state.task
+    desk.of_task("Value curves", _page)
+
+
+def _page(task: str) -> None:
     curves = desk.library().curves(task)
     if curves is None:
         desk.empty(
@@ -79,7 +78,7 @@ def _workbench(curves: pl.DataFrame, table: pl.DataFrame) -> None:
         t = cursor_bar(episode_id, library.episode(episode_id))
         _timeline(curve, episode_id, t)
         _mark(curve, episode_id)
-        desk.trouble()
+        deciding.trouble()
     with right:
         frames(library, episode_id, t)
         st.markdown(f"At step {t}: {reading(curve, t)}")
@@ -165,8 +164,6 @@ def _mark(curve: pl.DataFrame, episode_id: str) -> None:
             desk.key(word, str(number), marking.mark, episode_id, length, what, model, disabled=interval is None)
     with undo:
         desk.key("Undo", "z", marking.undo)
-    if not desk.who():
-        st.caption("Give your name at the left to mark.")
 
 
 def _seen(curves: pl.DataFrame) -> None:
@@ -178,9 +175,9 @@ def _seen(curves: pl.DataFrame) -> None:
     labelled = _flags(library.label_terms(task), "stagnation", own)
     alarmed = _flags(library.triggers(task), "early_trigger", own)
     values = columns(curves.filter(pl.col("episode_id").is_in(own)), "value")["value"]
-    fps = {name: library.episode(name).fps or 1.0 for name in own}
+    time_s = {name: library.episode(name).time_s for name in own}
     st.markdown(f"**What people saw, in {len(own)} episode{'s' * (len(own) > 1)}**")
-    marking.table(marking.compared({name: marks[name] for name in own}, values, labelled, alarmed, fps))
+    marking.table(marking.compared({name: marks[name] for name in own}, values, labelled, alarmed, time_s))
 
 
 def _flags(table: pl.DataFrame | None, name: str, own: list[str]) -> dict[str, Any]:
