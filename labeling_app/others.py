@@ -1,77 +1,97 @@
 """Curves of other models beside ours: every Parquet file under the workspace's `curves/` is one, by its file name.
 
-Either our columns (`episode_id frame_index value`: a sidecar of an earlier value model, copied there), or LeRobot's
-(`episode_index frame_index progress_sparse` or `progress_dense`) in `curves/<folder of the dataset>/`, whose episodes
-are found by the dataset and number they were imported from. Pure access; nothing is written.
+`regrasp import` puts them there (`episodes/other_curves.py`). Pure access; nothing is written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import polars as pl
-from polars.exceptions import PolarsError
 
 from episodes.errors import DataRefused
+from episodes.other_curves import DIRECTORY, read_curves
 from episodes.record import Array
-from episodes.store import EpisodeStore
-
-DIRECTORY = "curves"
-VALUES = ("value", "progress_sparse", "progress_dense")
-"""columns that may hold the curve, the first there is"""
+from models.evaluation import final_score
+from models.metrics import success_auroc, value_order_correlation
 
 
-def others_of(store: EpisodeStore, root: Path, episode_id: str, length: int) -> tuple[dict[str, Array], list[str]]:
+def others_of(root: Path, episode_id: str, length: int) -> tuple[dict[str, Array], list[str]]:
     """Name -> (T,) curve of each other model that knows this episode, and why files beside them were left out."""
     found, left_out = {}, []
-    for path in sorted((root / DIRECTORY).rglob("*.parquet")):
+    for path in _files(root):
         try:
-            curve = _curve(path, store, episode_id, length)
+            rows = _read(path, path.stat().st_mtime_ns).filter(pl.col("episode_id") == episode_id)
+            if len(rows) not in (0, length):
+                raise DataRefused(
+                    f"{path.name} has {len(rows)} steps of episode {episode_id}, which has {length}; remove the file "
+                    "or make it anew from the same recordings"
+                )
         except DataRefused as error:
             left_out.append(str(error))
             continue
-        if curve is not None:
-            found[path.stem] = curve
+        if len(rows):
+            found[path.stem] = rows.sort("frame_index")["value"].to_numpy()
     return found, left_out
 
 
-def _curve(path: Path, store: EpisodeStore, episode_id: str, length: int) -> Array | None:
-    table = _read(path, path.stat().st_mtime_ns)
-    rows = table.filter(_of(table, path, store, episode_id)).sort("frame_index")
-    if not len(rows):
-        return None
-    if len(rows) != length:
-        raise DataRefused(
-            f"{path.name} has {len(rows)} steps of episode {episode_id}, which has {length}; remove the file or make "
-            "it anew from the same recordings"
-        )
-    return rows[next(name for name in VALUES if name in rows.columns)].to_numpy()
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One other model and V on the episodes that both know, each as (its figure, V's)."""
+
+    name: str
+    episodes: int
+    successes: int
+    order: tuple[float, float]
+    """VOC, mean over the successes; NaN without any"""
+    separation: tuple[float, float]
+    """AUROC of the last fifth; NaN without both outcomes"""
 
 
-def _of(table: pl.DataFrame, path: Path, store: EpisodeStore, episode_id: str) -> pl.Expr:
-    if "episode_id" in table.columns:
-        return pl.col("episode_id") == episode_id
-    if path.parent.name == DIRECTORY:
-        raise DataRefused(
-            f"{path.name} numbers its episodes and does not say of which dataset; move it into {DIRECTORY}/ and there "
-            "into a folder named as the LeRobot dataset it belongs to"
-        )
-    recorded = store.attributes(episode_id)
-    file, _, place = str(recorded["source_uri"]).rpartition("#")
-    own = "lerobot" in str(recorded["source_format"]) and file.partition("/")[0] == path.parent.name
-    return pl.col("episode_index") == (int(place) if own and place.isdecimal() else -1)
+def beside(root: Path, curves: pl.DataFrame, outcomes: Mapping[str, str]) -> list[Beside]:
+    """Each other model against V (`curves`) on episodes of known outcome; files that cannot be read are passed over."""
+    judged = [name for name, outcome in outcomes.items() if outcome in ("success", "failure")]
+    ours = _by_episode(curves.filter(pl.col("episode_id").is_in(judged)))
+    found: dict[str, dict[str, Array]] = {}
+    for path in _files(root):
+        try:
+            table = _read(path, path.stat().st_mtime_ns)
+        except DataRefused:
+            continue
+        both = _by_episode(table.filter(pl.col("episode_id").is_in(list(ours))))
+        found.setdefault(path.stem, {}).update({k: v for k, v in both.items() if np.isfinite(v).any()})
+    return [_beside(name, theirs, ours, outcomes) for name, theirs in found.items() if theirs]
+
+
+def _beside(name: str, theirs: Mapping[str, Array], ours: Mapping[str, Array], outcomes: Mapping[str, str]) -> Beside:
+    good = [episode_id for episode_id in theirs if outcomes[episode_id] == "success"]
+    success = [outcomes[episode_id] == "success" for episode_id in theirs]
+    order, separation = [], []
+    for curves in (theirs, ours):
+        each = [value_order_correlation(_known(curves[episode_id])) for episode_id in good]
+        order.append(float(np.mean(each)) if each else float("nan"))
+        separation.append(success_auroc([final_score(_known(curves[episode_id])) for episode_id in theirs], success))
+    return Beside(name, len(theirs), len(good), (order[0], order[1]), (separation[0], separation[1]))
+
+
+def _known(curve: Array) -> Array:
+    """Without the steps at which the other model failed."""
+    return curve[np.isfinite(curve)]
+
+
+def _by_episode(table: pl.DataFrame) -> dict[str, Array]:
+    rows = table.sort("episode_id", "frame_index").group_by("episode_id", maintain_order=True)
+    return {str(episode_id): own["value"].to_numpy() for (episode_id,), own in rows}
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return iter(sorted((root / DIRECTORY).rglob("*.parquet")))
 
 
 @lru_cache(maxsize=16)
 def _read(path: Path, changed_ns: int) -> pl.DataFrame:
-    try:
-        table = pl.read_parquet(path)
-    except (PolarsError, OSError) as error:
-        raise DataRefused(f"{path} cannot be read as Parquet ({error}); remove it") from error
-    known = {"episode_id", "episode_index"} & set(table.columns) and set(VALUES) & set(table.columns)
-    if not known or "frame_index" not in table.columns:
-        raise DataRefused(
-            f"{path} holds no curves: it needs episode_id or episode_index, frame_index, and one of {', '.join(VALUES)}"
-        )
-    return table
+    return read_curves(path)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from app_workspace import MODEL, STEPS, STUCK, TASK, build, episode
+from app_workspace import MODEL, STEPS, STUCK, TASK, build
 from hypothesis import given
 from hypothesis import strategies as st
 
 from episodes.errors import DataRefused, UsageError
-from episodes.store import EpisodeStore
 from labeling_app import command, data, desk, known, what_if
 from labeling_app.data import Library
 from labeling_app.drafts import boxed, hold, next_undecided
 from labeling_app.known import painted
 from labeling_app.labels import Label, labels_of, positives
 from labeling_app.marking import compared
-from labeling_app.others import others_of
 from labeling_app.pair_scores import scores
 from labeling_app.pairs import pairs_of
 from labeling_app.seen import at_step, shown

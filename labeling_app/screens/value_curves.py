@@ -17,8 +17,9 @@ from labeling_app import bands, deciding, desk, figures, listing, marking
 from labeling_app.clicks import on_click
 from labeling_app.cursor import cursor_bar, frames, reading
 from labeling_app.known import SPLIT, TABLE, VALUE_MODEL, columns, painted
-from labeling_app.others import others_of
+from labeling_app.others import beside, others_of
 from labeling_app.palette import MARKS
+from labeling_app.plain_table import plain_table
 from labeling_app.reliability import reliabilities, reliability_figure
 from labeling_app.rows import bars
 
@@ -55,6 +56,21 @@ def _together(curves: pl.DataFrame, table: pl.DataFrame) -> None:
                 st.caption(f"{title}: median and 10 to 90 % of the episodes")
                 figure = bands.bands_figure(curves, outcomes, column=name)
                 st.plotly_chart(figure, key=f"bands-{name}", config=_STILL)
+    _others(curves, outcomes)
+
+
+def _others(curves: pl.DataFrame, outcomes: dict[str, str]) -> None:
+    """Other models against V, where curves of any were imported."""
+    found = beside(desk.library().workspace.root, curves, outcomes)
+    if found:
+        st.caption("Other models' curves and V, on the episodes of known outcome that both have judged")
+        head = ("model", "episodes", "successes", "VOC on successes", "of V", "AUROC of the last fifth", "of V")
+        rows = [(o.name, str(o.episodes), str(o.successes), *_figures(*o.order, *o.separation)) for o in found]
+        plain_table(rows, head)
+
+
+def _figures(*shares: float) -> tuple[str, ...]:
+    return tuple("–" if share != share else f"{share:.3f}" for share in shares)
 
 
 @desk.fragment
@@ -118,7 +134,7 @@ def _timeline(curve: pl.DataFrame, episode_id: str, t: int) -> None:
     library, length = desk.library(), len(curve)
     drawn = marking.brush(length)
     seen = painted(desk.state().progress.get(episode_id, []))
-    others, left_out = others_of(library.store, library.workspace.root, episode_id, length)
+    others, left_out = others_of(library.workspace.root, episode_id, length)
     for reason in left_out:
         st.caption(f"Not drawn: {desk.plain(reason)}")
     figure = figures.curves_figure(
