@@ -23,6 +23,7 @@ from urllib.request import urlopen
 
 import pytest
 from conftest import REPOSITORY
+from test_episodes_other_curves import progress_file
 from transition_samples import hil_serl
 
 from assets.settings import resolve
@@ -106,6 +107,7 @@ def desk(settled_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = settled_copy.parent / "data"
     samples = REPOSITORY / "tests/data"
     shutil.copytree(samples / "lerobot_v30_bridge", data / "bridge")
+    progress_file(data / "bridge")
     shutil.copytree(samples / "seed_json", data / "run")
     shutil.copy(samples / "robosuite_lift_hdf5/demo.hdf5", data / "lift.hdf5")
     for sample, name in (
