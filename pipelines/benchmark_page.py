@@ -72,6 +72,7 @@ def page(
         _shares(tasks),
         "## Why the person took over, and how episodes failed\n",
         _counts(tasks),
+        _lost(tasks),
         *images_part(beside.get("images")),
         *people_part(runs, beside),
         "## Runs that crashed\n",
@@ -108,6 +109,13 @@ training, demonstrations excluded; *online*: after the warm-up. In brackets 95 %
 _SAVES = """\
 Ratio of the mean intervention rates and difference of the success rates, over the rigid tasks that both ran; the
 trials are paired reset by reset.
+"""
+
+
+_LOST = """\
+Where the saving is lost: what the robot had made of the trouble before each of these takeovers. *Unnoticed*: no
+trigger; *unanswered*: a trigger, and no recovery; *in recovery*: one was at work and was cut short, by the person or by
+a force; *after recovery*: one had handed back to the policy less than {since_s:g} s before.
 """
 
 
@@ -167,6 +175,18 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> str:
     head = ("task", "method", "takeovers", "failures with the person", "failures of the last trials")
     names = ("takeovers", "training_failure_modes", "failure_modes")
     return table(head, ((row["task"], f"`{row['method']}`", *(few(row[n]) for n in names)) for row in rows))
+
+
+def _lost(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Of the methods that trigger."""
+    from robot_io.benchmark.noting import SINCE
+    from robot_io.benchmark.record import BEFORE
+    from robot_io.sim.arm import FPS_HZ
+
+    told = [row for row in rows if row["triggers"]]
+    cells = ((row["task"], f"`{row['method']}`", *(row["takeovers_before"].get(b, 0) for b in BEFORE)) for row in told)
+    counted = table(("task", "method", *BEFORE), cells) if told else "No method that triggers has been run.\n"
+    return f"{_LOST.format(since_s=SINCE / FPS_HZ)}\n{counted}"
 
 
 def _made(runs: Sequence[RunRecord]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_runs import Killed, killed_after, same
 
 from episodes.errors import DataRefused, IntegrityError, UsageError
 from episodes.record import ActionSource
@@ -17,7 +18,7 @@ from robot_io.benchmark.bc import BehaviourCloning
 from robot_io.benchmark.hg_dagger import HgDagger, HgDaggerConfig
 from robot_io.benchmark.hil_serl import HilSerl, HilSerlConfig
 from robot_io.benchmark.method import Schedule
-from robot_io.benchmark.progress import CHECKPOINT, SoFar
+from robot_io.benchmark.progress import CHECKPOINT
 from robot_io.benchmark.record import RunRecord, read_run
 from robot_io.benchmark.run import DEMONSTRATIONS, METHODS, TRAINING, Plan, run
 from robot_io.benchmark.sweep import Setting
@@ -37,18 +38,6 @@ SHORT = Schedule(
     test_episodes=2,
     checkpoint_every=100,
 )
-
-
-class Killed(Exception):
-    """What ends a run from outside."""
-
-
-def killed_after(episodes: int) -> Callable[[SoFar], None]:
-    def tell(so_far: SoFar) -> None:
-        if len(so_far.training) == episodes:
-            raise Killed("from outside")
-
-    return tell
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,10 +61,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(root: Path) -> RunRecord:
     return run(plan(), root)
-
-
-def same(one: RunRecord, other: RunRecord) -> bool:
-    return all(a.equals(b) for a, b in zip(one.frames(), other.frames(), strict=True)) and one.config == other.config
 
 
 def test_every_episode_of_training_is_noted_and_kept(whole: RunRecord, root: Path) -> None:

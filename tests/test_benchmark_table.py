@@ -29,6 +29,7 @@ def training(index: int, *, human: int, steps: int = 100, success: bool = True) 
         end_reason="success" if success else "timeout",
         failure_mode="" if success else "jam",
         reasons=("stall",) if human else (),
+        before=("unnoticed",) if human else (),
         triggers=0,
         recoveries=0,
         recoveries_better=0,

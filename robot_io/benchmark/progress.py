@@ -68,5 +68,5 @@ def forget_progress(directory: Path) -> None:
 
 
 def _rows(saved: dict[str, Any]) -> SoFar:
-    training = [TrainingEpisode(**{**row, "reasons": tuple(row["reasons"])}) for row in saved["training"]]
+    training = [TrainingEpisode.of(row) for row in saved["training"]]
     return SoFar(training, [Trial(**row) for row in saved["trials"]], saved["seconds"])

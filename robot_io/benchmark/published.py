@@ -52,7 +52,7 @@ def read_record(directory: Path) -> tuple[list[RunRecord], list[dict[str, Any]]]
     runs = []
     for row in pl.read_parquet(directory / RUNS).iter_rows(named=True):
         row |= {name: json.loads(row[name]) for name in _TEXTS}
-        row["training"] = [TrainingEpisode(**{**r, "reasons": tuple(r["reasons"])}) for r in row["training"]]
+        row["training"] = [TrainingEpisode.of(r) for r in row["training"]]
         runs.append(RunRecord(**row, trials=trials.get(tuple(row[name] for name in _NAME), [])))
     return runs, pl.read_parquet(directory / CRASHES).to_dicts()
 

@@ -28,6 +28,9 @@ from robot_io.benchmark.protocol import VERSION
 RUN, TRAINING, TRIALS, CRASH = "run.json", "training.parquet", "trials.parquet", "crash.json"
 BROKEN = "fault"
 """failure mode of an episode in which the physics diverged: counted, and nothing is learned from it"""
+BEFORE = ("unnoticed", "unanswered", "in recovery", "after recovery")
+"""what the robot had done about the trouble: no trigger; a trigger that no recovery answered; a recovery that was at
+work, or one that had handed back"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +52,18 @@ class TrainingEpisode:
     """empty for a success"""
     reasons: tuple[str, ...]
     """of the takeovers, in order"""
+    before: tuple[str, ...]
+    """of the takeovers, in order: one of `BEFORE`"""
     triggers: int
     recoveries: int
     recoveries_better: int
     fault: str
     episode_id: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> TrainingEpisode:
+        """From a row that was written: its texts come as lists."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +129,7 @@ def read_run(directory: Path) -> RunRecord | None:
     if not (directory / RUN).exists():
         return None
     rows = {name: pl.read_parquet(directory / name).drop("task", "method", "seed") for name in (TRAINING, TRIALS)}
-    training = [
-        TrainingEpisode(**{**row, "reasons": tuple(row["reasons"])}) for row in rows[TRAINING].iter_rows(named=True)
-    ]
+    training = [TrainingEpisode.of(row) for row in rows[TRAINING].iter_rows(named=True)]
     trials = [Trial(**row) for row in rows[TRIALS].iter_rows(named=True)]
     return RunRecord(**read_sealed(directory / RUN), training=training, trials=trials)
 

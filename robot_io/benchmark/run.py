@@ -234,7 +234,7 @@ class _Run:
             seed=reset_seed,
             timeout_outcome=Outcome.FAILURE,
         )
-        row = noted(summary, noting.reasons, index, reset_seed, self.so_far.steps, failure_mode(self.robot, summary))
+        row = noted(summary, noting.takeovers, index, reset_seed, self.so_far.steps, failure_mode(self.robot, summary))
         self.so_far.training.append(row)
         method.ended(row)
         self._tell()

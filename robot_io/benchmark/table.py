@@ -190,6 +190,7 @@ def _row(tasks: dict[str, list[RunRecord]]) -> dict[str, Any]:
         "recoveries": sum(row.recoveries for row in training),
         "recoveries_better": sum(row.recoveries_better for row in training),
         "takeovers": dict(sorted(Counter(reason for row in training for reason in row.reasons).items())),
+        "takeovers_before": dict(sorted(Counter(before for row in training for before in row.before).items())),
         "failure_modes": dict(sorted(Counter(t.failure_mode for t in trials if not t.success).items())),
         "training_failure_modes": dict(
             sorted(Counter(row.failure_mode for row in training if not row.success).items())
