@@ -63,7 +63,8 @@ class TrainingEpisode:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> TrainingEpisode:
         """From a row that was written: its texts come as lists."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
+        whole: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in row.items()}
+        return cls(**whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
