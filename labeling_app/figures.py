@@ -27,7 +27,7 @@ from labeling_app.palette import (
     VERDICTS,
     faded,
 )
-from labeling_app.rows import STRIP_PX, Array, Row, Trace, bars, line, runs, source_bars, span, stacked, thinned
+from labeling_app.rows import STRIP_PX, Array, Row, Trace, bars, line, points, runs, source_bars, span, stacked
 
 
 def curves_figure(
@@ -141,11 +141,9 @@ def _value_traces(curves: pl.DataFrame) -> list[Trace]:
             "line": {"width": 0},
             "hoverinfo": "skip",
         }
-        low, high = (curves[name].to_numpy().astype(np.float32) for name in ("value_lo", "value_hi"))
-        steps = thinned(high)
-        edge |= {"x": steps} if len(steps) < len(high) else {}
+        low, high = (points(curves[name].to_numpy()) for name in ("value_lo", "value_hi"))
         fill = {"fill": "tonexty", "fillcolor": faded(VALUE, 0.18), "name": "spread"}
-        traces += [{**edge, "y": high[steps], "showlegend": False}, {**edge, "y": low[steps], **fill}]
+        traces += [{**edge, **high, "showlegend": False}, {**edge, **low, **fill}]
     traces.append(line("value V", curves["value"].to_numpy(), colour=VALUE))
     if "success_score" in curves.columns:
         traces.append(line("score W", curves["success_score"].to_numpy(), colour=SCORE))

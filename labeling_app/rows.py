@@ -1,7 +1,7 @@
 """What figures of one episode are stacked of: plots and strips over one step axis, lines, bars, spans and a cursor.
 
 Steps are the x axis everywhere, so that what is seen is what is stored; edges of strips are exact indices, never
-resampled. A line longer than `MOST_POINTS` is drawn by the extremes of equal stretches, each at its own step.
+resampled. A line longer than `WHOLE` is drawn by the extremes of equal stretches, each at its own step.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from labeling_app.palette import CURSOR, DRAFT, LINES, SOURCES
 Array = npt.NDArray[Any]
 Trace = dict[str, Any]
 STRIP_PX, GAP_PX, TOP_PX, BOTTOM_PX = 22, 14, 34, 46
-MOST_POINTS = 2000
-"""of a line: two for each pixel of its width"""
+WHOLE, EXTREMES = 2000, 1000
+"""steps that a line is sent with one by one, and points of a longer one, which need their steps as well: 8 kB each"""
 
 
 def runs(values: Array) -> list[tuple[int, int, int]]:
@@ -31,14 +31,20 @@ def runs(values: Array) -> list[tuple[int, int, int]]:
     return [(int(values[start]), start, stop) for start, stop in zip(starts, stops, strict=True) if stop > start]
 
 
-def thinned(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.int64]:
-    """At most `most` steps of a curve (T,): all, or first and last and each stretch's smallest and largest value.
+def points(values: Array) -> Trace:
+    """`y`, and of a thinned curve `x`, of a curve (T,)."""
+    if len(values) <= WHOLE:
+        return {"y": np.asarray(values, np.float32)}
+    steps = thinned(values)
+    return {"x": steps, "y": np.asarray(values, np.float32)[steps]}
+
+
+def thinned(values: Array) -> npt.NDArray[np.int64]:
+    """`EXTREMES` steps of a longer curve (T,): first and last and each stretch's smallest and largest value.
 
     What is drawn through them touches every extreme that the whole curve would; NaN counts as 0.
     """
-    count = (most - 2) // 2
-    if len(values) <= most:
-        return np.arange(len(values))
+    count = (EXTREMES - 2) // 2
     width = len(values) // count
     inner = np.nan_to_num(np.asarray(values[: width * count], np.float32)).reshape(count, width)
     starts = np.arange(count) * width
@@ -107,14 +113,11 @@ def line(
 ) -> Trace:
     """A line that can be clicked: plotly selects markers only, so there are invisible ones."""
     unseen, paint = {"marker": {"opacity": 0}}, {"color": colour} if colour else {}
-    steps = thinned(values)
-    place = {"x": steps} if len(steps) < len(values) else {}
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": name,
-        **place,
-        "y": np.asarray(values, np.float32)[steps],
+        **points(values),
         "line": {"width": width, "dash": dash, **paint},
         "marker": {"size": 7, "opacity": 0, **paint},
         "selected": unseen,

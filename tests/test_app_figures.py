@@ -19,7 +19,9 @@ from labeling_app.evidence import evidence_figure
 from labeling_app.figures import curves_figure, pair_figure, signals_figure
 from labeling_app.labels import Label
 from labeling_app.palette import CURSOR, DRAFT, LINES, MARKS, OTHERS, OUTCOMES, RISK, SCORE, TRIGGER, VALUE
-from labeling_app.rows import runs, thinned
+from labeling_app.rows import EXTREMES, WHOLE, points, runs
+
+PLOTLYS_THEME = len(plotly.io.to_json(go.Figure()))
 
 
 def curve(number: int = 1) -> pl.DataFrame:
@@ -139,14 +141,28 @@ def test_a_long_episode_stays_small_to_send() -> None:
     assert len(plotly.io.to_json(figure, validate=False)) < 100_000
 
 
-@pytest.mark.parametrize("steps", [1, 2000, 2001, 9_973, 100_000])
+@pytest.mark.parametrize("steps", [WHOLE + 1, 9_973, 100_000])
 def test_a_thinned_curve_keeps_its_ends_and_every_extreme(steps: int) -> None:
     values = np.random.default_rng(0).normal(size=steps).cumsum()
-    kept = thinned(values)
-    assert len(kept) <= 2002
-    assert (np.diff(kept) > 0).all()
-    assert {0, steps - 1, int(values.argmin()), int(values.argmax())} <= set(kept.tolist())
-    assert thinned(values[:2000]).tolist() == list(range(min(steps, 2000)))
+    drawn = points(values)
+    assert len(drawn["x"]) <= EXTREMES + 2
+    assert (np.diff(drawn["x"]) > 0).all()
+    assert {0, steps - 1, int(values.argmin()), int(values.argmax())} <= set(drawn["x"].tolist())
+    assert np.array_equal(drawn["y"], values.astype(np.float32)[drawn["x"]])
+
+
+@pytest.mark.parametrize("steps", [1, WHOLE])
+def test_a_shorter_curve_is_drawn_whole(steps: int) -> None:
+    values = np.random.default_rng(0).normal(size=steps)
+    assert np.array_equal(points(values)["y"], values.astype(np.float32))
+
+
+def test_six_curves_of_a_million_points_are_small() -> None:
+    """Of the 100 kB that an interaction may send besides pictures: what stands around the figure takes 17."""
+    value = np.random.default_rng(0).random(1_000_000, np.float32)
+    names = ("value", "value_lo", "value_hi", "success_score", "risk")
+    figure = curves_figure(pl.DataFrame(dict.fromkeys(names, value)), None, cursor=0, others={"another": value})
+    assert len(plotly.io.to_json(figure, validate=False)) < 83_000 + PLOTLYS_THEME
 
 
 def test_signals_show_only_what_the_episode_has() -> None:
