@@ -14,7 +14,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 os.environ.update(
     {
@@ -52,6 +55,20 @@ def browser() -> str:
     if found is None:
         pytest.skip("no Chromium found: install the package chromium, or run make setup")
     return found
+
+
+@pytest.fixture(scope="module")
+def chromium(browser: str) -> Iterator[Browser]:
+    """The browser, without anything it would ask of the network."""
+    from browser_app import WAIT_MS
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=WAIT_MS)
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=quiet)
+        yield chromium
+        chromium.close()
 
 
 class DemoRun(NamedTuple):
