@@ -61,6 +61,6 @@ def sample_episode(seed: int = 0, length: int = 6, **changes: Any) -> Episode:
         "policy_id": ("bc@1234",) * (length - 2) + ("", ""),
         "reward": np.zeros(length, np.float32),
         "robot_stream": {"t": np.arange(20) / 125, "bits": np.arange(20, dtype=np.int64)},
-        "events": ({"t": length - 2, "kind": "takeover", "reason": "stall"},),
+        "events": ({"t": max(length - 2, 0), "kind": "takeover", "reason": "stall"},),
     }
     return Episode(**(fields | changes))

@@ -35,12 +35,12 @@ def export(store: EpisodeStore, destination: Path, format: str, **known: Any) ->
     return export_dataset(store, destination, leaving, format=format)
 
 
-def there_and_back(tmp_path: Path, format: str, *episodes: Episode) -> list[tuple[Episode, Episode]]:
-    """(before, after) of each episode, in the order of their ids."""
+def there_and_back(tmp_path: Path, format: str, *episodes: Episode, **how: Any) -> list[tuple[Episode, Episode]]:
+    """(before, after) of each episode, in the order of their ids; `how` it is imported."""
     store = stored(tmp_path / "a", *episodes)
     out = tmp_path / ("out.hdf5" if format == "robomimic" else "out")
     export(store, out, format)
-    report = import_dataset(out, tmp_path / "b")
+    report = import_dataset(out, tmp_path / "b", **how)
     assert report.quarantined == ()
     back = EpisodeStore(tmp_path / "b")
     ids = [*report.imported, *report.duplicates]

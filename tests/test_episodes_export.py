@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from episode_samples import sample_episode, sample_frames
+from episode_samples import CAMERA, sample_episode, sample_frames
 from export_samples import BRIDGE, DEMO, SEED, SPARSE, both, differing, export, stored, there_and_back
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -141,15 +141,54 @@ def test_the_name_appears_last_and_leftovers_of_a_killed_export_go(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "out"]
 
 
-def test_what_is_lost_is_named(tmp_path: Path) -> None:
-    store = stored(tmp_path / "a", sample_episode())
-    assert export(store, tmp_path / "l", "lerobot-v3").lost == ("robot_stream",)
-    assert export(store, tmp_path / "r", "robomimic").lost == ("robot_stream",)
-    lost = ("proprio", "wrench", "policy_action", "human_action", "raw_action", "policy_id", "reward")
-    assert export(store, tmp_path / "s", "seed-json").lost == (*lost, "robot_stream", "events")
-    seen = stored(tmp_path / "b", sample_episode(images=both()))
-    lost = ("ee_pose", "wrench", "policy_action", "human_action", "raw_action", "policy_id", "robot_stream", "events")
-    assert export(seen, tmp_path / "u", "uniintervene").lost == lost
+NAMED_AS = {
+    "images": ("cameras: ", "bytes of frames, whose pixels are kept: "),
+    "cameras": ("cameras: ", "calibration of cameras"),
+    "action_source": ("actors, ",),
+    **dict.fromkeys(("time_s", "fps", "time_derivation"), ("times of the steps",)),
+}
+"""field -> what a loss of it is called, where that is not its name"""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source_time_defects": {"duplicate": 2}, "robot": "ur5e"},
+        {"action_source": np.array([0, 1, 2, 3, 2, 0], np.uint8), "complete": False},
+        {"action_source": np.array([0, 0, 2, 2, 255, 255], np.uint8), "time_derivation": "assumed rate"},
+        {"time_s": np.array([0, 0.1, 0.25, 0.3, 0.7, 0.75]), "depth": {"wrist": sample_frames(6)}},
+        {"images": both() | {"front": sample_frames(6, seed=4)}, "fps": 20.0},
+    ],
+    ids=["known", "actors", "unknown actor", "times", "cameras"],
+)
+@pytest.mark.parametrize("format", HELD)
+def test_what_does_not_come_back_is_named(tmp_path: Path, format: str, changes: dict[str, Any]) -> None:
+    images = changes.get("images", both())
+    episode = sample_episode(**{"images": images, "cameras": dict.fromkeys(images, CAMERA), **changes})
+    lost = export(stored(tmp_path / "c", episode), tmp_path / "c.out", format).lost
+    how = {"allow_pickle": True, "mapping": {"cameras": {"external": "third"}}} if format == "uniintervene" else {}
+    ((before, after),) = there_and_back(tmp_path, format, episode, **how)
+    gone = differing(before, after)
+    assert "robot_stream" in gone
+    assert [
+        name for name in gone if not any(word in line for word in NAMED_AS.get(name, (name,)) for line in lost)
+    ] == []
+
+
+def test_a_loss_is_a_line_a_class_and_says_of_how_many_episodes(tmp_path: Path) -> None:
+    whole = sample_episode(1, robot_stream={}, fps=20.0)
+    store = stored(tmp_path / "a", sample_episode(), whole)
+    assert (
+        export(store, tmp_path / "l.out", "seed-json", curves=lambda: {"value": np.zeros(6)}).lost[-1]
+        == "curves: value"
+    )
+    told = export(store, tmp_path / "r", "robomimic").lost
+    rate, other = (f"{store.attributes(name)['fps']:g} Hz" for name in store.ids())
+    assert sorted(told) == [
+        "arrays: robot_stream (1 of 2 episodes)",
+        "bytes of frames, whose pixels are kept: wrist",
+        f"rates for other programs, to whom the file says {rate}: {other} (1 of 2 episodes)",
+    ]
 
 
 def test_nothing_to_export_is_said(tmp_path: Path) -> None:

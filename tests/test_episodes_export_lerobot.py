@@ -15,6 +15,7 @@ from export_samples import BRIDGE, DEMO, differing, export, stored, there_and_ba
 from episodes.errors import DataRefused
 from episodes.formats import import_dataset
 from episodes.formats.exporting import Leaving, export_dataset
+from episodes.formats.note import note_of, with_note
 from episodes.store import EpisodeStore
 
 
@@ -103,6 +104,15 @@ def test_a_large_dataset_has_many_files(tmp_path: Path, monkeypatch: pytest.Monk
     assert all(differing(*pair) == set() for pair in pairs)
     assert len(list((tmp_path / "out/data").rglob("*.parquet"))) == 3
     assert (tmp_path / "out/data/chunk-001/file-000.parquet").is_file()
+
+
+@pytest.mark.parametrize("event", [{"t": 6, "kind": "note"}, {"kind": "note"}, {"t": 0}, {"t": [], "kind": "note"}])
+def test_a_note_with_an_event_of_no_step_is_passed_over(event: dict[str, Any]) -> None:
+    episode = sample_episode(robot_stream={})
+    text = json.dumps(json.loads(note_of(episode)) | {"events": [event], "robot": "other"})
+    found, warning = with_note(episode, text, decided=set())
+    assert (found.robot, found.events) == (episode.robot, episode.events)
+    assert "damaged" in warning
 
 
 def test_a_cut_episode_does_not_get_the_note_of_the_whole(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def test_every_array_is_in_the_recording(tmp_path: Path) -> None:
     episode = sample_episode(depth={"wrist": sample_frames(6)})
     curve = np.linspace(0, 1, 6)
     leaving = Leaving(episode_id=store.write(episode), curves=lambda: {"value": curve})
-    assert export_dataset(store, tmp_path / "out", [leaving], format="rerun").lost == ("policy_id", "robot_stream")
+    report = export_dataset(store, tmp_path / "out", [leaving], format="rerun")
+    assert report.lost == ("arrays: policy_id, robot_stream",)
     (file,) = (tmp_path / "out").iterdir()
     assert file.name == f"{leaving.episode_id}.rrd"
     columns = {}

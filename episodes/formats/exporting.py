@@ -1,7 +1,7 @@
 """Export: episodes go out to the formats of other programs, one at a time, all of them or none.
 
 The dataset is written beside its place, under a hidden name, and renamed once it is whole: a killed export leaves
-nothing under the name that was asked for. What a format has no place for is lost and named in the report.
+nothing under the name that was asked for. What a format has no place for is lost and named in the report (`losses`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from episodes.errors import DataRefused, UsageError
+from episodes.formats.losses import Loss, Losses
 from episodes.formats.registry import writers
 from episodes.record import Array, Episode, Outcome
 from episodes.store import EpisodeStore
@@ -37,10 +38,6 @@ class Leaving:
     """reads the (T,) curves of `CURVES` that were computed for it"""
 
 
-OPTIONAL = (
-    "ee_pose", "proprio", "wrench", "policy_action", "human_action", "raw_action", "policy_id", "reward", "depth",
-    "robot_stream", "events",
-)  # fmt: skip
 CURVES = ("value", "risk", "trigger")
 
 
@@ -51,16 +48,14 @@ class ExportReport:
     episodes: int
     steps: int
     lost: tuple[str, ...]
-    """the fields of these episodes that the format has no place for"""
+    """what of these episodes the format has no place for, a line for each class"""
 
 
 class Writer(Protocol):
     """A dataset under construction at a path of its own; `finish` makes it whole."""
 
-    lost: ClassVar[tuple[str, ...]]
-    """the fields of an episode that the format has no place for"""
-
     def add(self, leaving: Leaving, episode: Episode) -> None: ...
+    def lost(self, leaving: Leaving, episode: Episode) -> Iterator[Loss]: ...
     def finish(self) -> None: ...
     def close(self) -> None: ...
 
@@ -82,11 +77,6 @@ class EachByItself:
 
     def close(self) -> None:
         """Nothing stays open."""
-
-
-def all_but(*kept: str) -> tuple[str, ...]:
-    """What is lost where of the fields that an episode may have or not only these have a place."""
-    return tuple(name for name in OPTIONAL if name not in kept)
 
 
 def export_dataset(
@@ -123,7 +113,7 @@ def _write_all(
     episodes: Sequence[Leaving],
     progress: Callable[[int, int], None],
 ) -> ExportReport:
-    steps, lost = 0, set()
+    steps, losses = 0, Losses()
     for done, leaving in enumerate(episodes):
         progress(done, len(episodes))
         episode = store.read(leaving.episode_id)
@@ -131,15 +121,9 @@ def _write_all(
             episode = replace(episode, success=leaving.success, success_derivation=leaving.success_derivation)
         writer.add(leaving, episode)
         steps += len(episode)
-        lost |= {name for name in writer.lost if given(episode, name)}
+        losses.add(writer.lost(leaving, episode))
     progress(len(episodes), len(episodes))
-    return ExportReport(len(episodes), steps, tuple(name for name in writer.lost if name in lost))
-
-
-def given(episode: Episode, name: str) -> bool:
-    """True where the episode says anything in this field."""
-    value = getattr(episode, name)
-    return value is not None and (not isinstance(value, Sequence | Mapping | str) or len(value) > 0)
+    return ExportReport(len(episodes), steps, losses.told(len(episodes)))
 
 
 @contextmanager

@@ -55,6 +55,12 @@ class Note(pydantic.BaseModel):
             raise ValueError("is no slug")
         return task
 
+    @pydantic.model_validator(mode="after")
+    def _events_are_of_steps(self) -> Note:
+        if not all(event.get("t") in range(self.steps) and isinstance(event.get("kind"), str) for event in self.events):
+            raise ValueError("has an event of no step")
+        return self
+
 
 NOTED = tuple(name for name in Note.model_fields if name not in ("steps", "empty"))
 _MAY_BE_EMPTY = ("policy_action", "human_action", "raw_action")

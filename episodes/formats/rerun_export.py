@@ -9,14 +9,14 @@ Needs the extra `viewer`; there is no way back from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from episodes.errors import MissingExtra
-from episodes.formats import note
+from episodes.formats import losses, note
 from episodes.formats.exporting import EachByItself, Leaving
 from episodes.record import ActionSource, Array, EncodedFrames, Episode
 
@@ -37,8 +37,6 @@ ENTITIES = {
 class RerunWriter(EachByItself):
     """One recording an episode."""
 
-    lost: ClassVar[tuple[str, ...]] = ("policy_id", "robot_stream")
-
     def __init__(self, root: Path) -> None:
         self._rerun = _rerun()
         super().__init__(root)
@@ -52,6 +50,10 @@ class RerunWriter(EachByItself):
             stream.flush()
         finally:
             stream.disconnect()
+
+    def lost(self, leaving: Leaving, episode: Episode) -> Iterator[losses.Loss]:
+        """All else is drawn or written out."""
+        return losses.of_arrays(episode, lost=("policy_id", "robot_stream"))
 
 
 def _rerun() -> Any:
@@ -87,8 +89,8 @@ class _Recording:
             self._send("ee_pose", self._rerun.Transform3D.columns(translation=position, quaternion=rotation))
         changes = [0, *(np.flatnonzero(np.diff(episode.action_source)) + 1).tolist()]
         self._texts("actor", changes, [ActionSource(episode.action_source[t]).name.lower() for t in changes])
-        events = [event for event in episode.events if 0 <= event["t"] < len(episode)]
-        self._texts("events", [event["t"] for event in events], [json.dumps(dict(event)) for event in events])
+        texts = [json.dumps(dict(event)) for event in episode.events]
+        self._texts("events", [event["t"] for event in episode.events], texts)
 
     def _frames(self, entity: str, frames: EncodedFrames, kind: Any, **constant: float) -> None:
         steps = range(len(frames))

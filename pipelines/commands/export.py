@@ -47,8 +47,8 @@ class Export:
             report = export_dataset(store, self.destination, leaving, format=self.format, progress=progress)
         if excluded:
             print(f"left out: {excluded} excluded episodes")
-        if report.lost:
-            print(f"not kept: {', '.join(report.lost)} (docs/formats.md says what each format keeps)")
+        for loss in report.lost:
+            print(f"not kept: {loss}")
         print(f"{report.episodes} episodes, {report.steps} steps are in {self.destination}")
         return 0
 

@@ -10,14 +10,14 @@ for is in `regrasp/` of each demonstration, which robomimic passes over.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import h5py
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.formats import note
+from episodes.formats import losses, note
 from episodes.formats.exporting import Leaving, rate_of
 from episodes.images import decode
 from episodes.layout import stored_arrays
@@ -31,8 +31,6 @@ GYM = 2
 
 class RobomimicWriter:
     """One HDF5 file, written demonstration by demonstration."""
-
-    lost: ClassVar[tuple[str, ...]] = ("depth", "robot_stream")
 
     def __init__(self, path: Path) -> None:
         self._file = h5py.File(path, "w", libver=("earliest", "v110"))
@@ -60,7 +58,14 @@ class RobomimicWriter:
         if leaving.split:
             self._masks.setdefault(FILTER_KEYS[leaving.split], []).append(name.encode())
         self._tasks.add(episode.task)
-        self._count, self._steps, self._fps = self._count + 1, self._steps + len(episode), rate_of(episode)
+        self._count, self._steps, self._fps = self._count + 1, self._steps + len(episode), self._fps or rate_of(episode)
+
+    def lost(self, leaving: Leaving, episode: Episode) -> Iterator[losses.Loss]:
+        """Pixels stay; the file has one rate for whoever passes our own group over."""
+        yield from losses.of_arrays(episode, lost=("depth", "robot_stream"))
+        yield from losses.of_pixels(episode, tuple(episode.images))
+        if (fps := rate_of(episode)) != self._fps:
+            yield f"rates for other programs, to whom the file says {self._fps:g} Hz", f"{fps:g} Hz"
 
     def finish(self) -> None:
         """Write what tells of all demonstrations, and close the file."""

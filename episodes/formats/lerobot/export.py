@@ -10,17 +10,17 @@ Beside LeRobot's own columns: `complementary_info.is_intervention` (1 where a pe
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episodes.errors import DataRefused
-from episodes.formats import note
+from episodes.formats import losses, note
 from episodes.formats.exporting import Leaving, as_json, rate_of
 from episodes.formats.lerobot.export_columns import (
     CAMERA,
@@ -44,8 +44,6 @@ FILES_A_CHUNK = 1000
 
 class LeRobotV3Writer:
     """A dataset directory. Memory holds one episode, and of the others a few numbers."""
-
-    lost: ClassVar[tuple[str, ...]] = ("depth", "robot_stream")
 
     def __init__(self, store: EpisodeStore, root: Path, episodes: Sequence[Leaving]) -> None:
         self._root = root
@@ -76,6 +74,10 @@ class LeRobotV3Writer:
         self._write([arrow(columns[key], self._schema.field(key).type) for key in self._features])
         self._splits.append(leaving.split)
         self._steps += len(episode)
+
+    def lost(self, leaving: Leaving, episode: Episode) -> Iterator[losses.Loss]:
+        """All has a column or stands in the note, but for what no column can be."""
+        return losses.of_arrays(episode, lost=("depth", "robot_stream"))
 
     def finish(self) -> None:
         """Close the data, and write what tells of it; `info.json` last."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.formats.exporting import EachByItself, Leaving, all_but
+from episodes.formats import losses
+from episodes.formats.exporting import EachByItself, Leaving
 from episodes.images import decode
 from episodes.record import ActionSource, Array, Episode, Outcome
 
@@ -32,8 +33,6 @@ PROTOCOL = 4
 class UniInterveneWriter(EachByItself):
     """One pickle an episode, numbered in the order they come."""
 
-    lost: ClassVar[tuple[str, ...]] = all_but("proprio", "reward")
-
     def add(self, leaving: Leaving, episode: Episode) -> None:
         """Write one episode; `DataRefused` where the contract asks for what the episode has not."""
         lacking = next(_lacking(episode), None)
@@ -43,6 +42,17 @@ class UniInterveneWriter(EachByItself):
         self._next("transitions_{:06d}.pkl").write_bytes(
             pickle.dumps(_transitions(leaving, episode), protocol=PROTOCOL)
         )
+
+    def lost(self, leaving: Leaving, episode: Episode) -> Iterator[losses.Loss]:
+        """The contract has no times, two cameras, and of the curves the value."""
+        yield from losses.of_arrays(episode, kept=("proprio", "reward"))
+        yield from losses.of_what_is_known(episode, kept=("terminal",))
+        yield from losses.of_actors(episode)
+        yield from (("cameras", name) for name in episode.images if name not in VIEWS.values())
+        yield from losses.of_pixels(episode, tuple(VIEWS.values()))
+        yield from (("times of the steps, and their rate", name) for name in ("time_s", "fps"))
+        kept = _columns(leaving, episode)
+        yield from (("curves", name) for name in leaving.curves() if name != "value" or "vf_value_pred" not in kept)
 
 
 def _lacking(episode: Episode) -> Iterator[tuple[str, str]]:

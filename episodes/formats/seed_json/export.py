@@ -7,19 +7,19 @@ counts steps and has no times; recovery and hold become "no person"; nothing els
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.formats.exporting import EachByItself, Leaving, all_but, as_json, rate_of
+from episodes.formats import losses
+from episodes.formats.exporting import EachByItself, Leaving, as_json, rate_of
 from episodes.record import ActionSource, Episode
 
 
 class SeedJsonWriter(EachByItself):
     """One directory an episode, numbered in the order they come."""
-
-    lost: ClassVar[tuple[str, ...]] = all_but("ee_pose")
 
     def add(self, leaving: Leaving, episode: Episode) -> None:
         """Write one episode; `DataRefused` where an action is NaN, which JSON cannot say."""
@@ -45,6 +45,15 @@ class SeedJsonWriter(EachByItself):
         }
         text = json.dumps(seed, allow_nan=False, separators=(",", ":"))
         (folder / "episode.json").write_text(text, encoding="utf-8")
+
+    def lost(self, leaving: Leaving, episode: Episode) -> Iterator[losses.Loss]:
+        """Steps are counted, at one rate; of the actors the layout knows a person and the policy."""
+        yield from losses.of_arrays(episode, kept=("ee_pose",))
+        yield from losses.of_what_is_known(episode)
+        yield from losses.of_actors(episode)
+        if episode.time_derivation != "declared rate":
+            yield "times of the steps, which become step / rate", episode.time_derivation
+        yield from (("curves", name) for name in leaving.curves())
 
 
 def _steps(episode: Episode) -> list[dict[str, Any]]:
