@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-import streamlit
+from app_pages import SCRIPT, drawn, served, texts
 from app_workspace import STEPS, STUCK, TASK, episode
 from model_samples import CONFIG, step_data
 from streamlit.testing.v1 import AppTest
-from test_app_pages import SCRIPT, drawn, texts
 from test_benchmark_table import record, training
 
 from episodes.record import ActionSource
@@ -63,12 +61,8 @@ def run(root: Path, name: RunName = RUN) -> list[str]:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
     (tmp_path / "workspace.json").write_text('{"schema_version": 1}')
-    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["app"])
-    return tmp_path
+    return served(tmp_path, monkeypatch)
 
 
 def opened() -> AppTest:

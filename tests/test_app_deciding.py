@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-import streamlit
+from app_pages import drawn, events, log_of, opened, press, served, texts
 from app_workspace import MODEL, build
-from test_app_pages import drawn, events, opened, press, texts
 
+from audits.freeze import latest
 from audits.leases import Leases
-from audits.log import AuditLog
 from labeling_app.history import History
 from labeling_app.provenance import REQUIRED
-
-
-@pytest.fixture(autouse=True)
-def fresh_caches() -> None:
-    streamlit.cache_resource.clear()
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     build(tmp_path, episodes=4)
-    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["app"])
-    return tmp_path
-
-
-def log_of(root: Path) -> AuditLog:
-    return AuditLog(root / "audits.sqlite")
+    return served(tmp_path, monkeypatch)
 
 
 def outcome(root: Path, item: str, success: str, *, by: str = "Bo") -> int:
@@ -140,3 +127,57 @@ def test_the_overview_says_what_needs_attention(root: Path) -> None:
     assert "1 decisions on episodes are in no freeze" in said
     assert "Bo looks at e now" in said
     assert "cannot be read" not in said
+
+
+def test_nobody_decides_without_a_name(root: Path) -> None:
+    app = opened("trigger_labels")
+    assert not app.button(key="key-a").disabled
+    del app.session_state["name"]
+    assert drawn(app.run()).button(key="key-a").disabled
+    assert events(root) == []
+
+
+def test_undo_takes_back_what_was_decided_on_this_page(root: Path) -> None:
+    press(opened("trigger_labels"), "a")
+    app = press(opened("episodes"), "z")
+    assert "no decision of yours on this page" in texts(app)
+    assert [kind for kind, _ in events(root)] == ["label.verdict"]
+    press(opened("trigger_labels"), "z")
+    assert [kind for kind, _ in events(root)] == ["label.verdict", "undo"]
+
+
+def test_a_pair_is_judged_and_the_next_undecided_follows(root: Path) -> None:
+    app = opened("retrieval_pairs")
+    app = press(press(app, "1"), "4")
+    assert events(root) == [("pair.verdict", {"verdict": "valid"}), ("pair.verdict", {"verdict": "unsafe"})]
+    assert app.session_state["pair"] == 2
+
+
+def test_a_decision_made_meanwhile_is_shown_and_not_overwritten(root: Path) -> None:
+    app = opened("episodes")
+    log = log_of(root)
+    item = app.session_state["episode"]
+    log.append("episode.outcome", item, by="Bo", value={"success": "unknown"}, shown={}, seconds=0)
+    app = press(app, "s")
+    assert "Decided by somebody else" in texts(app)
+    assert "**Bo** at" in texts(app)
+    assert "not saved: outcome\\: success" in texts(app)
+    assert len(events(root)) == 1
+    press(app, "y")
+    assert events(root)[-1] == ("episode.outcome", {"success": "success"})
+
+
+def test_a_freeze_is_published_once_and_names_the_command(root: Path) -> None:
+    app = press(opened("trigger_labels"), "a")
+    for name, count in (("week-1", 1), ("week-1", 1), ("Week 2", 1)):
+        app.text_input[-1].set_value(name)
+        (button,) = [each for each in app.button if each.label.startswith("Freeze ")]
+        app = drawn(button.click().run())
+        assert len(events(root)) == count + 1
+    assert "'Week 2' is no name for a freeze" in texts(app).replace("\\", "")
+    assert app.text_input[-1].value == "Week 2", "to be put right"
+    assert button.label == "Freeze 1 decision"
+    made = latest(log_of(root), "labels")
+    assert made is not None
+    assert (made.name, made.count) == ("week-1", 1)
+    assert "regrasp materialize" in texts(app)

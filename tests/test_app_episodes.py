@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
-import streamlit
+from app_pages import drawn, events, log_of, opened, press, served, texts
 from app_workspace import SESSIONS, TASK, build
-from test_app_pages import drawn, events, opened, press, texts
 
+from assets.episodes import ATTRIBUTES
 from assets.links import APP, PAGES, link_of
 from assets.stages import STAGE
-from audits.log import AuditLog
 from episodes.errors import DataRefused
 from episodes.store import EpisodeStore
 from labeling_app import app
@@ -23,17 +21,10 @@ from labeling_app.filters import FILE, Filter, from_address, save, saved
 from labeling_app.links import ASSETS, asset_link
 
 
-@pytest.fixture(autouse=True)
-def fresh_caches() -> None:
-    streamlit.cache_resource.clear()
-
-
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     build(tmp_path, episodes=6)
-    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["app"])
-    return tmp_path
+    return served(tmp_path, monkeypatch)
 
 
 def test_a_filter_is_an_address_and_is_kept_under_a_name(tmp_path: Path) -> None:
@@ -76,7 +67,7 @@ def test_what_is_listed_is_decided_together_and_each_is_taken_back_by_itself(roo
     assert app.button(key="bulk").label == "Mode jam: 3 episodes"
     app = drawn(app.button(key="bulk").click().run())
     assert events(root) == [("episode.failure_mode", {"mode": "jam"})] * 3
-    event = AuditLog(root / "audits.sqlite").events()[0]
+    event = log_of(root).events()[0]
     assert event.shown["filter"] == {"outcome": "failure"}
     assert event.shown["why"] == "all that a filter lists"
     assert app.dataframe[0].value["failure_mode"].to_list() == ["jam"] * 3
@@ -92,7 +83,7 @@ def test_of_many_what_nobody_else_decided_is_written_and_the_rest_is_shown(root:
     app = opened("episodes", outcome="failure")
     app.selectbox(key="bulk-choice").set_value("Exclude")
     app = drawn(app.run())
-    first, log = app.dataframe[0].value["episode_id"][0], AuditLog(root / "audits.sqlite")
+    first, log = app.dataframe[0].value["episode_id"][0], log_of(root)
     log.append("episode.note", first, by="Bo", value={"text": "look"}, shown={}, seconds=0)
     app = drawn(app.button(key="bulk").click().run())
     assert "Decided by somebody else" in texts(app)
@@ -117,27 +108,7 @@ def test_the_list_goes_on_where_files_came_after_it_was_made(root: Path) -> None
         directory = root / "derived/episodes/raw" / session
         directory.mkdir(parents=True)
         rows = [store.attributes(each) for each in store.ids(session=session)[:-1]]
-        told = pl.DataFrame(
-            [
-                {
-                    **{
-                        k: row[k]
-                        for k in (
-                            "episode_id",
-                            "collection",
-                            "success",
-                            "success_derivation",
-                            "end_reason",
-                            "length",
-                            "duration_s",
-                            "complete",
-                        )
-                    },
-                    "success": "unknown",
-                }
-                for row in rows
-            ]
-        )
+        told = pl.DataFrame([{name: row[name] for name in ATTRIBUTES} | {"success": "unknown"} for row in rows])
         told.write_parquet(directory / "table.parquet")
     after = Library(root).episodes(TASK, {})
     assert after["episode_id"].to_list() == before["episode_id"].to_list()
@@ -179,3 +150,29 @@ def test_a_page_leads_to_its_asset_and_an_asset_to_its_page(root: Path, monkeypa
     asked = f"?view=partitions&partition={TASK}"
     assert asset_link("value_curves", TASK) == f"https://robots.example/ui/assets/values/model{asked}"
     assert asset_link("overview", TASK) is None
+
+
+def test_outcome_and_failure_mode_take_one_key_each(root: Path) -> None:
+    app = press(opened("episodes"), "f")
+    app = press(app, "2")
+    app = press(app, "e")
+    assert events(root) == [
+        ("episode.outcome", {"success": "failure"}),
+        ("episode.failure_mode", {"mode": "jam"}),
+        ("episode.exclude", {"excluded": True}),
+    ]
+    app = press(app, "z")
+    assert events(root)[-1] == ("undo", {"seq": 3})
+    assert "is **failure**" in texts(app)
+
+
+def test_a_success_has_no_failure_mode(root: Path) -> None:
+    app = press(opened("episodes"), "s")
+    assert app.button(key="key-2").disabled
+    assert not press(app, "f").button(key="key-2").disabled
+
+
+def test_modes_are_a_column_once_there_is_one(root: Path) -> None:
+    app = opened("episodes")
+    assert "failure_mode" not in app.dataframe[0].value.columns
+    assert "failure_mode" in press(press(app, "f"), "2").dataframe[0].value.columns

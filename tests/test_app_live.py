@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from app_pages import SCRIPT, drawn, served, texts
 from robot_fakes import FakeMonitor, FakePolicy, FakeRecorder, FakeRobot, FakeTeleop
 from streamlit.testing.v1 import AppTest
-from test_app_pages import SCRIPT, drawn, fresh_caches, texts
 
 from episodes.workspace import Workspace
 from labeling_app.live import live_figure, live_risk, read_live
@@ -19,15 +18,11 @@ from models.risk import value_risk
 from robot_io.live import LiveWriter
 from robot_io.loop import run_episode
 
-__all__ = ["fresh_caches"]
-
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Workspace.open(tmp_path, create=True)
-    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["app"])
-    return tmp_path
+    return served(tmp_path, monkeypatch)
 
 
 def ran(root: Path, robot: FakeRobot | None = None, *, monitor: FakeMonitor | None = None) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-import streamlit
+from app_pages import drawn, log_of, opened, press, served, texts
 from app_workspace import STUCK, TASK, build
-from test_app_pages import drawn, opened, press, texts
 
 from audits.events import Event, draft_of
-from audits.log import AuditLog
 from audits.state import AuditState
 from labeling_app import queued, ranking, signals
 from labeling_app.data import Library
@@ -23,11 +20,6 @@ from labeling_app.screens import queue
 from labeling_app.signals import UNLABELED, Candidate
 
 FEATURES = (0.0,) * 5
-
-
-@pytest.fixture(autouse=True)
-def fresh_caches() -> None:
-    streamlit.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +151,7 @@ def test_stalls_wait_where_the_rule_mined_nothing(tmp_path: Path) -> None:
 
 def test_a_pair_that_is_gone_after_a_re_make_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tmp_path, episodes=4)
-    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["app"])
+    served(tmp_path, monkeypatch)
     app = opened("queue")
     before = len(app.dataframe[0].value)
     memory = tmp_path / "derived/memory/recovery" / TASK
@@ -174,8 +165,7 @@ def test_the_page_opens_what_waits_and_the_decision_says_that_the_queue_brought_
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(tmp_path, episodes=4)
-    monkeypatch.setenv("REGRASP_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["app"])
+    served(tmp_path, monkeypatch)
     app = opened("queue")
     first = app.dataframe[0].value
     assert len(first) == len(candidates(tmp_path))
@@ -186,7 +176,7 @@ def test_the_page_opens_what_waits_and_the_decision_says_that_the_queue_brought_
     page.session_state["queued"] = place
     page.session_state["label"] = place.candidate.item
     press(drawn(page.run()), "x")
-    (event,) = AuditLog(tmp_path / "audits.sqlite").events()
+    (event,) = log_of(tmp_path).events()
     assert (event.item, event.shown["queued"], event.shown["why"]) == (place.candidate.item, "ranked", place.why)
     again = opened("queue")
     assert len(again.dataframe[0].value) == len(first) - 1
