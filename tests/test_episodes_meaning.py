@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from episodes.errors import DataRefused
 from episodes.formats.fields import arrays_of, quaternions, stamps_of
 from episodes.formats.mapping import FieldMapping
-from episodes.formats.meaning import GUESSED, KNOWN, actors, outcome
-from episodes.record import Outcome
+from episodes.formats.meaning import GUESSED, KNOWN, actors
 
 POLICY, HUMAN, HOLD, UNKNOWN = 0, 2, 3, 255
 FLAGS = np.array([False, True, True])
@@ -49,6 +48,16 @@ def test_names_of_actors() -> None:
     assert actors({"intervention": np.array([b"True", b"false"])}, 2).source.tolist() == [HUMAN, POLICY]
     with pytest.raises(DataRefused, match="'pirate'"):
         actors({"control_mode": np.array(["policy", "pirate"])}, 2)
+
+
+def test_a_name_of_an_actor_that_is_not_ours_is_a_guess_and_says_so() -> None:
+    modes = {"control_mode": np.array(["policy", "idle", "Teleop"])}
+    found = actors(modes, 3)
+    assert found.source.tolist() == [POLICY, HOLD, HUMAN]
+    assert "guess, 'idle' as hold, 'teleop' as human" in found.warning
+    assert actors(modes, 3, said(**{"from": "control_mode"})).warning == found.warning
+    both = actors({"controller": np.array(["robot", "human"])}, 2).warning
+    assert "controller says who acted (it names the actor; 'robot' as policy)" in both
 
 
 def test_a_flag_written_as_text_has_the_polarity_of_the_same_flag() -> None:
@@ -94,46 +103,6 @@ def test_every_spelling_gives_policy_and_human(named: tuple[str, str], flags: li
     key, coding = named
     values = np.array(["human" if flag else "policy" for flag in flags]) if coding == "mode" else np.array(flags)
     assert set(actors({key: values}, len(flags)).source) <= {POLICY, HUMAN}
-
-
-@pytest.mark.parametrize(
-    ("steps", "episode", "want"),
-    [
-        ({"next.success": [0, 0, 1]}, {}, "success"),
-        ({"next.success": [0, 0, 0]}, {}, "unknown"),
-        ({"info/succeed": [False, True, True]}, {}, "success"),
-        ({}, {"success": False}, "failure"),
-        ({}, {"success": 1.0}, "success"),
-        ({}, {"episode_success": "failure"}, "failure"),
-        ({}, {"episode_success": b"success"}, "success"),
-        ({}, {"success": ""}, "unknown"),
-        ({}, {"success": float("nan")}, "unknown"),
-        ({}, {"failed": True}, "failure"),
-        ({}, {"failed": False}, "unknown"),
-        ({"reward": [0, 0, 1], "done": [0, 0, 1]}, {}, "unknown"),
-        ({"next.success": [0, 0, 0]}, {"episode_success": "failure"}, "failure"),
-    ],
-)
-def test_outcomes(steps: dict[str, Any], episode: dict[str, Any], want: str) -> None:
-    result, derivation = outcome(steps, episode)
-    assert result.value == want
-    assert bool(derivation) == (want != "unknown")
-
-
-def test_outcomes_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(DataRefused, match="says failure and"):
-        outcome({"next.success": [0, 1]}, {"episode_success": "failure"})
-
-
-def test_a_person_says_which_outcome_counts_and_what_labels_mean() -> None:
-    both: dict[str, Any] = {"steps": {"success": [0, 1]}, "episode": {"verdict": "fell"}}
-    values = {"fell": "failure", "fine": "success"}
-    assert outcome(**both, said=said(**{"from": "verdict", "values": values}))[0] is Outcome.FAILURE
-    assert outcome(**both, said=said(**{"from": "verdict", "values": {"x": "failure"}})) == (Outcome.UNKNOWN, "")
-    assert outcome(**both, said=said(**{"from": "success"})) == (
-        Outcome.SUCCESS,
-        "field success by the import mapping",
-    )
 
 
 def column(name: str) -> Any:
@@ -189,8 +158,6 @@ def test_whole_nanoseconds_of_an_epoch_are_exact() -> None:
     assert stamps_of(said(**{"from": "t", "unit": "ns"}), lambda _: stamps)[1] == pytest.approx(0.100000002, abs=1e-12)
 
 
-@pytest.mark.parametrize("field", ["intervention", "success"])
-def test_a_column_that_the_mapping_names_and_the_source_has_not_is_refused(field: str) -> None:
-    said = FieldMapping.model_validate("flag")
-    with pytest.raises(DataRefused, match=rf"there is no 'flag', of other; mend fields.{field} in the mapping"):
-        actors({"other": [0]}, 1, said) if field == "intervention" else outcome({"other": [0]}, {}, said)
+def test_a_column_that_the_mapping_names_and_the_source_has_not_is_refused() -> None:
+    with pytest.raises(DataRefused, match=r"there is no 'flag', of other; mend fields.intervention in the mapping"):
+        actors({"other": [0]}, 1, FieldMapping.model_validate("flag"))

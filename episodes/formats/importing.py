@@ -127,7 +127,7 @@ class _Import:
                 self.quarantined.append(error.with_traceback(None))
             if self.progress is not None:
                 self.progress(done, len(source.names))
-        warnings = [*source.warnings, *self._warnings(len(source.names)), *self._unseen()]
+        warnings = [*source.warnings, *source.endings.warnings(), *self._warnings(len(source.names)), *self._unseen()]
         return ImportReport(
             imported=tuple(self.imported),
             duplicates=tuple(self.duplicates),

@@ -1,4 +1,4 @@
-"""What a foreign file means by its flags: who acted at each step, and how the episode ended.
+"""Who acted at each step, by what a foreign file means with its flags. (`endings`: how the episode ended.)
 
 Every project has its own name for "a person intervenes", some with the opposite polarity, one by whether a value is
 there at all. All readers ask here, so that a name means the same in each format. What the person who imports says
@@ -8,7 +8,6 @@ two columns that contradict each other are refused. Nothing is read from rewards
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +16,7 @@ import numpy as np
 
 from episodes.errors import DataRefused
 from episodes.formats.mapping import FieldMapping
-from episodes.record import ActionSource, Array, Outcome
+from episodes.record import ActionSource, Array
 
 Coding = Literal["human", "policy", "presence", "mode"]
 """who acts where the value is true; or a human action that is there only where a person acts; or the actor's name"""
@@ -36,17 +35,11 @@ GUESSED: dict[str, Coding] = {
     **dict.fromkeys(("action_source", "controller", "control"), "mode"),
 }
 """they look like it; none of them is published with one meaning"""
-_ACTORS = {source.name.lower(): source for source in ActionSource} | {
+_OWN_NAMES = {source.name.lower(): source for source in ActionSource}
+_ACTORS = _OWN_NAMES | {
     **dict.fromkeys(("robot", "autonomous", "auto", "model", "agent"), ActionSource.POLICY),
     **dict.fromkeys(("person", "operator", "teleop", "expert", "manual", "intervention"), ActionSource.HUMAN),
     **dict.fromkeys(("idle", "pause", "paused"), ActionSource.HOLD),
-}
-_LABELS_TOLD = 8
-SUCCESS = ("episode_success", "success", "is_success", "succeed", "succeeded", "task_success")
-FAILURE = ("failure", "failed", "is_failure")
-_WORDS = {
-    **dict.fromkeys(("success", "succeeded", "successful", "true", "1"), Outcome.SUCCESS),
-    **dict.fromkeys(("failure", "failed", "fail", "false", "0"), Outcome.FAILURE),
 }
 
 
@@ -71,11 +64,6 @@ def says_who_acts(key: str) -> bool:
     return plain_name(key) in KNOWN or plain_name(key) in GUESSED
 
 
-def says_how_it_ended(key: str) -> bool:
-    """True for a name that `outcome` reads."""
-    return plain_name(key) in SUCCESS + FAILURE
-
-
 def actors(columns: Mapping[str, Any], length: int, said: FieldMapping | None = None) -> Actors:
     """Who acted at each of `length` steps, by the columns (T,) or (T, n) of a source; unknown where none says it.
 
@@ -84,19 +72,22 @@ def actors(columns: Mapping[str, Any], length: int, said: FieldMapping | None = 
     """
     if said is not None:
         key = said.source[0]
-        values = _asked(columns, key, "intervention")
-        return Actors(_decode(key, values, KNOWN.get(plain_name(key), "human"), said), key)
+        values = asked(columns, key, "intervention")
+        source = _decode(key, values, KNOWN.get(plain_name(key), "human"), said)
+        return Actors(source, key, _guess(key, "", values))
     for table in (KNOWN, GUESSED):
         found = {key: _decode(key, columns[key], table[plain_name(key)]) for key in columns if plain_name(key) in table}
         found = {key: source for key, source in found.items() if (source != ActionSource.UNKNOWN).any()}
         if found:
-            return _agreed(found, guessed=table is GUESSED)
+            finest = _agreed(found, table)
+            coding = table[plain_name(finest)] if table is GUESSED else ""
+            return Actors(found[finest], finest, _guess(finest, coding, columns[finest]))
     return Actors(np.full(length, ActionSource.UNKNOWN, np.uint8), "")
 
 
-def _agreed(found: dict[str, Array], *, guessed: bool) -> Actors:
+def _agreed(found: dict[str, Array], names: Mapping[str, Coding]) -> str:
     """The finest of the columns, which all tell human steps from others in the same way."""
-    names = GUESSED if guessed else KNOWN  # who is named, is named finer than by a flag
+    # who is named, is named finer than by a flag
     finest = max(found, key=lambda key: (names[plain_name(key)] == "mode", len(np.unique(found[key]))))
     for key, source in found.items():
         both = (source != ActionSource.UNKNOWN) & (found[finest] != ActionSource.UNKNOWN)
@@ -104,13 +95,22 @@ def _agreed(found: dict[str, Array], *, guessed: bool) -> Actors:
         if odd.any():
             what = f"{finest} and {key} do not agree on who acted at step {np.argmax(odd)}"
             raise DataRefused(f"{what}; say which one counts with fields.intervention in the mapping")
-    warning = ""
-    if guessed:
-        coding = {"human": "a person acts where it is true", "policy": "the policy acts where it is true"}
-        meant = coding.get(GUESSED[plain_name(finest)], "it names the actor")
+    return finest
+
+
+def _guess(key: str, coding: Coding | Literal[""], values: Any) -> str:
+    """What to say where the meaning of a column, by its `coding`, or of the names in it is a guess."""
+    values = np.asarray(values)
+    names = {*_names_in(values)} & (_ACTORS.keys() - _OWN_NAMES) if values.dtype.kind in "OSU" else set()
+    read = ", ".join(f"{name!r} as {_ACTORS[name].name.lower()}" for name in sorted(names))
+    if coding:
+        meant = {"human": "a person acts where it is true", "policy": "the policy acts where it is true"}
+        told = "; ".join(filter(None, (meant.get(coding, "it names the actor"), read)))
         remedy = "say it for certain with fields.intervention in the mapping"
-        warning = f"action_source: it is a guess from its name that {finest} says who acted ({meant}); {remedy}"
-    return Actors(found[finest], finest, warning)
+        return f"action_source: it is a guess from its name that {key} says who acted ({told}); {remedy}"
+    own = ", ".join(_OWN_NAMES)
+    remedy = f"where it means another, write one of {own} in the source"
+    return f"action_source: what {key} names is read by a guess, {read}; {remedy}" if read else ""
 
 
 def _decode(key: str, values: Any, coding: Coding, said: FieldMapping | None = None) -> Array:
@@ -157,27 +157,6 @@ def _sources(human: Array) -> Array:
     return np.where(human, ActionSource.HUMAN, ActionSource.POLICY).astype(np.uint8)
 
 
-def outcome(
-    steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping | None = None
-) -> tuple[Outcome, str]:
-    """How the episode ended, and what says so; `(UNKNOWN, "")` where nothing does.
-
-    `episode` has values for the whole episode: a success flag that is false says failure. `steps` has columns (T,): a
-    column that is false all along may be one that nobody filled, and says nothing. A failure flag says only that it
-    failed. Raises `DataRefused` where two say the opposite.
-    """
-    if said is not None:
-        return _declared(steps, episode, said)
-    found = {key: _word(key, value) for key, value in episode.items() if says_how_it_ended(key)}
-    found |= {key: _column(key, steps[key]) for key in steps if says_how_it_ended(key)}
-    found = {key: result for key, result in found.items() if result is not Outcome.UNKNOWN}
-    if len(set(found.values())) > 1:
-        one, other = sorted(found)[:2]
-        what = f"{one} says {found[one].value} and {other} says {found[other].value}"
-        raise DataRefused(f"{what}; say which one counts with fields.success in the mapping")
-    return next(((result, f"field {key} of the source") for key, result in found.items()), (Outcome.UNKNOWN, ""))
-
-
 def instruction(said: FieldMapping, column: Callable[[str], Array]) -> str:
     """The one text of the column that the mapping names. `DataRefused` where it has several, or numbers."""
     key = said.source[0]
@@ -190,62 +169,10 @@ def instruction(said: FieldMapping, column: Callable[[str], Array]) -> str:
     return next(iter(texts), "")
 
 
-def last_label(steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping) -> str:
-    """The value that `values` of the mapping gives a meaning: the episode's own, or that of its last step."""
-    key = said.source[0]
-    last = np.asarray(episode[key] if key in episode else _asked(steps, key, "success")).reshape(-1)[-1]
-    return last.decode(errors="replace") if isinstance(last, bytes) else str(last)
-
-
-def odd_labels(found: Counter[str], said: FieldMapping) -> list[str]:
-    """What to say of labels without a meaning, and of meanings whose label ends none of the episodes."""
-    told, column = [], f"outcome: {said.source[0]} ends"
-    strange = [(label, count) for label, count in found.most_common() if label not in said.values]
-    if strange:
-        first = [f"{label[:40]!r} ({count} of {found.total()} episodes)" for label, count in strange[:_LABELS_TOLD]]
-        more = f" and {len(strange) - _LABELS_TOLD} more" if len(strange) > _LABELS_TOLD else ""
-        what = f"{column} with {', '.join(first)}{more}, which the mapping gives no meaning, so these are unknown"
-        told.append(f"{what}; add it to fields.success.values")
-    if unseen := [repr(label) for label in said.values if label not in found]:
-        told.append(f"{column} no episode with {', '.join(unseen)}; check the spelling in fields.success.values")
-    return told
-
-
-def _declared(steps: Mapping[str, Any], episode: Mapping[str, Any], said: FieldMapping) -> tuple[Outcome, str]:
-    key = said.source[0]
-    if said.values:
-        result = Outcome(said.values.get(last_label(steps, episode, said), "unknown"))
-    else:
-        values = np.asarray(episode[key] if key in episode else _asked(steps, key, "success")).reshape(-1)
-        result = _word(key, values[-1]) if key in episode else _column(key, values)
-    return result, f"field {key} by the import mapping" if result is not Outcome.UNKNOWN else ""
-
-
-def _asked(columns: Mapping[str, Any], key: str, field: str) -> Any:
+def asked(columns: Mapping[str, Any], key: str, field: str) -> Any:
     """The column that the mapping names."""
     try:
         return columns[key]
     except KeyError as error:
         what = f"there is no {key!r}, of {', '.join(columns) or 'nothing'}"
         raise DataRefused(f"{what}; mend fields.{field} in the mapping") from error
-
-
-def _word(key: str, value: Any) -> Outcome:
-    """One value for the whole episode."""
-    value = np.asarray(value).reshape(-1)[-1] if np.size(value) else ""
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    text = text[:-2] if text.endswith(".0") else text
-    result = _WORDS.get(text.strip().lower(), Outcome.UNKNOWN)
-    if plain_name(key) in FAILURE:
-        return Outcome.FAILURE if result is Outcome.SUCCESS else Outcome.UNKNOWN
-    return result
-
-
-def _column(key: str, values: Any) -> Outcome:
-    """One value a step: it counts where it is true once."""
-    values = np.asarray(values)
-    if values.dtype.kind in "OSU":
-        return _word(key, values)
-    if not (np.nan_to_num(np.asarray(values, float)) == 1).any():
-        return Outcome.UNKNOWN
-    return Outcome.FAILURE if plain_name(key) in FAILURE else Outcome.SUCCESS

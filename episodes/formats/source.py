@@ -19,6 +19,7 @@ import numpy as np
 import pydantic
 
 from episodes.errors import DataRefused, EpisodeFormatError, UsageError
+from episodes.formats.endings import Endings
 from episodes.formats.fields import stamps_of
 from episodes.formats.mapping import FieldMapping, TableMapping, Target
 from episodes.images import inspect
@@ -46,6 +47,8 @@ class Source(Protocol):
     """the episodes, in the order of the source"""
     warnings: list[str]
     """what a person should know of the whole dataset; complete once all episodes were read"""
+    endings: Endings
+    """how the episodes ended, and what is to be said of that"""
 
     def read(self, name: str) -> Episode: ...
     def close(self) -> None: ...

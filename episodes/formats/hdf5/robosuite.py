@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats import meaning
+from episodes.formats import endings
 from episodes.formats.hdf5.datasets import Datasets, Item, attribute, files_of, json_attribute, member
 from episodes.formats.hdf5.source import Hdf5Source, Told
 from episodes.formats.mapping import line_of
@@ -61,7 +61,7 @@ class RobosuiteHdf5(Hdf5Source):
             fps=_number(info.get("control_freq")),
             action_space=_action_space(info, self._action_size(data)),
             collected_by={key: str(said) for key in _COLLECTED_BY if (said := attribute(about, key)) is not None},
-            attributes=data.attributes(meaning.says_how_it_ended),
+            attributes=data.attributes(endings.says_how_it_ended),
             **self._observed(data),
         )
 

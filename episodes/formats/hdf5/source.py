@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import h5py
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats import fields, meaning
+from episodes.formats import endings, fields, meaning
 from episodes.formats.hdf5.datasets import Datasets, files_of, opened
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
@@ -67,6 +67,7 @@ class Hdf5Source(ABC):
         self._damaged: dict[str, EpisodeFormatError] = {}
         self._files: dict[str, tuple[str, tuple[int, int, int]]] = {}
         self.warnings: list[str] = []
+        self.endings = endings.Endings(mapping.fields.get("success"))
         files = files_of(path) or [path]
         self.names = [name for file in files for name in self._names(file.name, alone=len(files) == 1)]
 
@@ -115,8 +116,7 @@ class Hdf5Source(ABC):
         clock = Clock.choose(self._fps, told.fps, self.usual_fps)
         acting, ending, wording = said.get("intervention"), said.get("success"), said.get("instruction")
         actors = meaning.actors(data.those(meaning.says_who_acts, acting), length, acting)
-        endings = data.those(meaning.says_how_it_ended, ending)
-        ended = meaning.outcome(endings, told.attributes, ending)
+        ended = self.endings.of(data.those(endings.says_how_it_ended, ending), told.attributes)
         told_of_time = [] if "time" in said else clock.warning(self._fps)
         tell_once(self.warnings, [*told_of_time, actors.warning, *guesses, *_lost(data, [*asked.values()], told)])
         return foreign_episode(
@@ -173,7 +173,7 @@ def _check_said(said: dict[Any, FieldMapping], data: Datasets) -> None:
 def _lost(data: Datasets, asked: list[FieldMapping], told: Told) -> list[str]:
     """What is not kept: a whole group by its name where nothing of it is."""
     used = {key for field in asked for key in field.source} | told.cameras.keys()
-    used |= {key for key in data.names() if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)}
+    used |= {key for key in data.names() if meaning.says_who_acts(key) or endings.says_how_it_ended(key)}
     groups = {key.partition("/")[0] for key in used}
     lost = {key if (top := key.partition("/")[0]) in groups else top for key in data.names() if key not in used}
     lost -= set(told.passed_over)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from episodes.errors import EpisodeFormatError
-from episodes.formats import fields, meaning, note
+from episodes.formats import endings, fields, meaning, note
 from episodes.formats.lerobot.info import fill, read_info
 from episodes.formats.lerobot.steps import Steps
 from episodes.formats.lerobot.video import read_frames
@@ -68,6 +68,7 @@ class LeRobot(ABC):
         self._rows: dict[str, Row | EpisodeFormatError] = self._list()
         self._instructions = self._tasks()
         self.names = list(self._rows)
+        self.endings = endings.Endings(mapping.fields.get("success"))
         self.warnings = [*self.info.newer(), *self._dropped(), *self._recoded(), *self._miscounted()]
 
     @abstractmethod
@@ -110,7 +111,7 @@ class LeRobot(ABC):
         time_s, derivation, defects = self._times(steps)
         images = {name: self._images(row, steps, key) for key, name in self._cameras.items()}
         in_steps = None if ending is None or ending.source[0] in row else ending
-        ended = meaning.outcome(steps.those(meaning.says_how_it_ended, in_steps), row, ending)
+        ended = self.endings.of(steps.those(endings.says_how_it_ended, in_steps), row)
         arrays = self._arrays(steps) | fields.arrays_of(said, steps.values, guesses)
         tell_once(self.warnings, [actors.warning, *guesses])
         return foreign_episode(
@@ -208,7 +209,7 @@ class LeRobot(ABC):
     def _dropped(self) -> list[str]:
         kept = _READ | _BOOKKEEPING | self._cameras.keys()
         kept |= {key for field in self._mapping.fields.values() for key in field.source}
-        read = {key for key in self.info.features if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)}
+        read = {key for key in self.info.features if meaning.says_who_acts(key) or endings.says_how_it_ended(key)}
         lost = sorted(self.info.features.keys() - kept - read)
         return [f"not kept: columns {', '.join(lost)}"] if lost else []
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from episodes.errors import DataRefused, EpisodeFormatError
-from episodes.formats import meaning
+from episodes.formats import endings, meaning
 from episodes.formats.fields import arrays_of
 from episodes.formats.pickles import opening
 from episodes.formats.pickles.columns import INTERVENTION, Columns, packed
@@ -59,6 +59,7 @@ class TransitionPickle:
         self.root = path if path.is_dir() else path.parent
         self._mapping, self._clock = mapping, Clock.choose(fps, None, USUAL_FPS)
         self.warnings: list[str] = [] if "time" in mapping.fields else self._clock.warning(fps)
+        self.endings = endings.Endings(mapping.fields.get("success"))
         self._stream: _Stream | None = None
         self._opener = opening.Opener()
         files = files_of(path)
@@ -153,12 +154,11 @@ class TransitionPickle:
 
     def _outcome(self, columns: Columns) -> tuple[Outcome, str]:
         """A flag of the authors is of the episode, and one in `infos` of a step."""
-        said = self._mapping.fields.get("success")
-        if said is not None:
-            return meaning.outcome(columns, {}, said)
-        flags = [key for key in columns if meaning.says_how_it_ended(key)]
+        if "success" in self._mapping.fields:
+            return self.endings.of(columns, {})
+        flags = [key for key in columns if endings.says_how_it_ended(key)]
         per_step = {key: columns[key] for key in flags if "/" in key}
-        return meaning.outcome(per_step, {key: columns.last(key) for key in flags if "/" not in key})
+        return self.endings.of(per_step, {key: columns.last(key) for key in flags if "/" not in key})
 
     def _images(self, name: str, columns: Columns) -> dict[str, EncodedFrames]:
         pictures = columns.pictures()

@@ -18,7 +18,7 @@ import numpy as np
 import pydantic
 
 from episodes.errors import DataRefused, EpisodeFormatError
-from episodes.formats import fields, meaning
+from episodes.formats import endings, fields, meaning
 from episodes.formats.mapping import FieldMapping, line_of
 from episodes.formats.rlds.record import INSTRUCTIONS, Leaf, Record, leaves_of
 from episodes.formats.rlds.tfrecord import Index, index, parse_example, read_record
@@ -70,6 +70,7 @@ class Rlds:
             self._enter_missing({file.name for file in files})
         self.names = sorted([*self._spans, *self._damaged])
         self._sha256 = lru_cache(maxsize=1)(sha256_of)
+        self.endings = endings.Endings(mapping.fields.get("success"))
         self.warnings = [] if "time" in mapping.fields else self._clock.warning(fps)
         self.warnings += _absent_splits(self._info, self.names) if path.is_dir() else []
 
@@ -118,7 +119,7 @@ class Rlds:
         asked = {**self._found(record), **said}
         arrays = fields.arrays_of(asked, record.step, guesses)
         actors = meaning.actors(record.flags, len(record), said.get("intervention"))
-        ended = meaning.outcome(record.flags, record.metadata, said.get("success"))
+        ended = self.endings.of(record.flags, record.metadata)
         file = name.partition("#")[0]
         cameras = camera_names(
             {key: meaning.plain_name(key) for key in record.of_kind("image")}, self._mapping, file, name
@@ -165,7 +166,7 @@ class Rlds:
 
 
 def _is_bookkeeping(key: str) -> bool:
-    said = meaning.says_who_acts(key) or meaning.says_how_it_ended(key)
+    said = meaning.says_who_acts(key) or endings.says_how_it_ended(key)
     return said or key in _FLAGS | {"discount"} or meaning.plain_name(key) in INSTRUCTIONS
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from episodes.errors import DataRefused
-from episodes.formats import fields, meaning
+from episodes.formats import endings, fields, meaning
 from episodes.formats.mapping import FieldMapping, line_of
 from episodes.formats.ros1.bag import Bag, opened, require_rosbags
 from episodes.formats.ros1.tracks import Tracks
@@ -55,6 +55,7 @@ class RosBag1:
         self.root = path if path.is_dir() else path.parent
         self.names = [str(file.relative_to(self.root)) for file in _bags(path)]
         self.warnings: list[str] = []
+        self.endings = endings.Endings(mapping.fields.get("success"))
         self._mapping, self._fps = mapping, fps
 
     def close(self) -> None:
@@ -76,7 +77,7 @@ class RosBag1:
         if "wrench" in arrays and tracks.frame(asked["wrench"].source[0]):
             arrays.setdefault("wrench_attrs", {}).setdefault("frame", tracks.frame(asked["wrench"].source[0]))
         actors = meaning.actors(tracks.flags, len(tracks), asked.get("intervention"))
-        ended = meaning.outcome(tracks.flags, {}, asked.get("success"))
+        ended = self.endings.of(tracks.flags, {})
         times, defects = self._times(tracks)
         images = tracks.images(name)
         tell_once(self.warnings, [*notes, *tracks.notes, actors.warning])
@@ -118,7 +119,7 @@ class RosBag1:
         """Single values whose names say who acted or how it ended."""
         single = {key for key, (_, place) in bag.places.items() if place.kind in ("number", "string")}
         said = {self._mapping.fields[name].source[0] for name in _FLAG_FIELDS if name in self._mapping.fields}
-        return {key for key in single if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)} | said
+        return {key for key in single if meaning.says_who_acts(key) or endings.says_how_it_ended(key)} | said
 
     def _times(self, tracks: Tracks) -> tuple[Array, dict[str, int]]:
         """Times since the first step, by the messages' own stamps unless those are missing, repeated or go backward."""

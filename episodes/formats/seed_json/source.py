@@ -20,7 +20,7 @@ import numpy as np
 import pydantic
 
 from episodes.errors import DataRefused, EpisodeFormatError
-from episodes.formats import fields, meaning
+from episodes.formats import endings, fields, meaning
 from episodes.formats.mapping import FieldMapping
 from episodes.formats.source import (
     LFS_POINTER,
@@ -91,6 +91,7 @@ class SeedJson:
         unfetched = {file for file in _json_files(path) if starts_with(file, LFS_POINTER)}
         self.names = [str(file.relative_to(self.root)) for file in sorted({*_episode_files(path), *unfetched})]
         self.warnings: list[str] = []
+        self.endings = endings.Endings(mapping.fields.get("success"))
         self._mapping, self._fps = mapping, fps
 
     def close(self) -> None:
@@ -113,7 +114,7 @@ class SeedJson:
         arrays = fields.arrays_of(own | said, columns.__getitem__, notes)
         actors = meaning.actors(columns, len(seed.steps), said.get("intervention"))
         whole = {} if seed.success is None else {"success": seed.success}
-        ended = meaning.outcome(columns, whole, said.get("success"))
+        ended = self.endings.of(columns, whole)
         clock = Clock.choose(self._fps, seed.fps, USUAL_FPS)
         images = self._images(name, seed)
         tell_once(self.warnings, [*self._notes(seed, clock), actors.warning, *notes])
@@ -155,7 +156,7 @@ class SeedJson:
     def _notes(self, seed: SeedEpisode, clock: Clock) -> list[str]:
         used = {key for said in self._mapping.fields.values() for key in said.source}
         extra = {key for step in seed.steps for key in (step.model_extra or {}) if key not in step.frame_keys()} - used
-        extra = {key for key in extra if not meaning.says_who_acts(key) and not meaning.says_how_it_ended(key)}
+        extra = {key for key in extra if not meaning.says_who_acts(key) and not endings.says_how_it_ended(key)}
         notes = [] if "time" in self._mapping.fields else clock.warning(self._fps)
         notes += [f"not kept: {', '.join(sorted(extra))} of the steps"] if extra else []
         flags = {step.human_intervene for step in seed.steps}

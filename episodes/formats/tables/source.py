@@ -7,7 +7,6 @@ part the episodes and each begins with a line that has its label. Only the rows 
 
 from __future__ import annotations
 
-from collections import Counter
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from episodes.errors import DataRefused, EpisodeFormatError
-from episodes.formats import fields, meaning
+from episodes.formats import endings, fields, meaning
 from episodes.formats.source import (
     ImportMapping,
     foreign_episode,
@@ -64,10 +63,8 @@ class Columns:
             raise EpisodeFormatError(what, file=path.name, remedy="say table.files in a mapping file (--mapping)")
         self._check_mapping(path.name)
         pickles = len(list(path.rglob("*.pkl"))) if path.is_dir() else 0
-        self._told = [f"not read: {pickles} pickles beside the tables, which can run code"] if pickles else []
-        self._labels = Counter[str]()
-        """how often each label of an outcome ended an episode"""
-        self.warnings = self._told
+        self.warnings = [f"not read: {pickles} pickles beside the tables, which can run code"] if pickles else []
+        self.endings = endings.Endings(mapping.fields.get("success"))
         self._sha256 = lru_cache(maxsize=1)(sha256_of)
 
     def close(self) -> None:
@@ -117,10 +114,9 @@ class Columns:
         flags = step.flags({said[key].source[0] for key in ("intervention", "success") if key in said} - {_LABEL})
         actors = meaning.actors(flags, table.num_rows, said.get("intervention"))
         label = {_LABEL: span.label} if span.label else {}
-        ended = meaning.outcome(flags, label, said.get("success"))
+        ended = self.endings.of(flags, label)
         times, fps = self._times(step, table.num_rows)
-        tell_once(self._told, [*notes, actors.warning, *self._lost(table)])
-        self._count_label(flags, label)
+        tell_once(self.warnings, [*notes, actors.warning, *self._lost(table)])
         return foreign_episode(
             slugify(self.root.resolve().name),
             actors.source,
@@ -137,12 +133,6 @@ class Columns:
             **arrays,
         )
 
-    def _count_label(self, flags: dict[str, Any], label: dict[str, str]) -> None:
-        said = self._mapping.fields.get("success")
-        if said is not None and said.values:
-            self._labels[meaning.last_label(flags, label, said)] += 1
-            self.warnings = [*self._told, *meaning.odd_labels(self._labels, said)]
-
     def _times(self, step: _Reader, length: int) -> tuple[Array, float]:
         """Times since the first row, and the rate."""
         if self._fps is not None:
@@ -156,7 +146,7 @@ class Columns:
 
     def _lost(self, table: pa.Table) -> list[str]:
         used = {key for field in self._mapping.fields.values() for key in field.source} | {self._mapping.table.episode}
-        used |= {key for key in table.column_names if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)}
+        used |= {key for key in table.column_names if meaning.says_who_acts(key) or endings.says_how_it_ended(key)}
         lost = [repr(key) for key in table.column_names if key not in used]
         return [f"not kept: columns {', '.join(lost)}"] if lost else []
 
@@ -194,7 +184,7 @@ class _Reader:
     def flags(self, said: set[str]) -> dict[str, Any]:
         """The columns that may say who acted or how it ended."""
         named = {
-            key for key in self._table.column_names if meaning.says_who_acts(key) or meaning.says_how_it_ended(key)
+            key for key in self._table.column_names if meaning.says_who_acts(key) or endings.says_how_it_ended(key)
         }
         return {key: self.values(key) for key in sorted(named | said)}
 
