@@ -104,6 +104,26 @@ def test_inspect_lists_and_shows_for_people_and_for_programs(root: Path, capsys:
     assert run(root, "inspect", "0123456789abcdef") == 3
 
 
+def test_inspect_shows_the_outcome_that_was_decided_beside_the_recorded_one(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (episode_id,) = EpisodeStore(root).ids()
+    table = root.parent / "outcomes.csv"
+    for decided, shown in (("success", []), ("failure", ["decided: failure"])):
+        table.write_text(f"episode_id,success\n{episode_id},{decided}\n")
+        assert run(root, "label", "episodes", str(table)) == 0
+        capsys.readouterr()
+        assert run(root, "inspect", episode_id) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert "success: success" in lines
+        assert [line for line in lines if line.startswith("decided")] == shown
+    assert run(root, "inspect") == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("  1 failure")
+    assert run(root, "inspect", "--json") == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["success"], listed["decided"]) == ("success", "failure")
+
+
 def test_robosuite_comes_in_as_three_episodes_with_nothing_invented(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

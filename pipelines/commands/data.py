@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from episodes.errors import EpisodeFormatError, UsageError
+from episodes.errors import EpisodeFormatError, IntegrityError, UsageError
 from pipelines.commands.show import count_bar, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -153,7 +153,10 @@ def _named(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspect:
-    """List sessions and episodes, or show one episode. A damaged file is a row of the list and a line on stderr."""
+    """List sessions and episodes, or show one episode. A damaged file is a row of the list and a line on stderr.
+
+    Outcomes are the recorded ones; `decided` stands beside where people decided another.
+    """
 
     episode: Positional[str | None] = None
     """episode id; the first digits are enough"""
@@ -167,20 +170,22 @@ class Inspect:
         from episodes.workspace import Workspace
 
         store = EpisodeStore(Workspace.open(root).root)
+        decided = _outcomes_decided(store)
         if self.episode is not None:
-            self._one(store, _full_id(store, self.episode))
+            self._one(store, _full_id(store, self.episode), decided)
         elif self.session is not None or self.json:
-            rows = [_row(_attributes(store, episode_id)) for episode_id in _ids(store, self.session)]
+            rows = [_row(_attributes(store, episode_id), decided) for episode_id in _ids(store, self.session)]
             print_json(rows) if self.json else print_rows(_filled(rows), empty="no episodes")
         else:
-            print_rows(_filled([_summary(store, name) for name in store.sessions()]), empty="no episodes yet")
+            print_rows(_filled([_summary(store, name, decided) for name in store.sessions()]), empty="no episodes yet")
         return 0
 
-    def _one(self, store: EpisodeStore, episode_id: str) -> None:
+    def _one(self, store: EpisodeStore, episode_id: str, decided: Mapping[str, str]) -> None:
         from episodes.validation import validate
 
         defects = [f"{d.severity}: {d.message}" for d in validate(store.read(episode_id))]
-        shown = {**store.attributes(episode_id), "defects": defects}
+        attributes = store.attributes(episode_id)
+        shown = {**attributes, **_decided(attributes, decided), "defects": defects}
         if self.json:
             print_json(shown)
         else:
@@ -195,6 +200,26 @@ def _full_id(store: EpisodeStore, start: str) -> str:
     if not found and len(start) < len("0123456789abcdef"):
         raise UsageError(f"no episode begins with {start!r}; `regrasp inspect --json` lists all")
     return found[0] if found else start  # the store refuses an id that is none
+
+
+def _outcomes_decided(store: EpisodeStore) -> dict[str, str]:
+    """The outcome that people decided, by episode; of a lost or damaged log none, and that is said."""
+    from assets.audit_log import open_log
+    from audits.state import fold
+
+    try:
+        log = open_log(store.workspace)
+    except IntegrityError as error:
+        print(f"without decisions: {error}", file=sys.stderr)
+        return {}
+    standing = fold(log.events()).episodes if log else {}
+    return {episode_id: decision["success"] for episode_id, decision in standing.items() if "success" in decision}
+
+
+def _decided(attributes: Mapping[str, Any], decided: Mapping[str, str]) -> dict[str, str]:
+    """The outcome as decided, where it is another than the recorded one."""
+    later = decided.get(attributes["episode_id"], attributes.get("success"))
+    return {"decided": str(later)} if later != attributes.get("success") else {}
 
 
 def _ids(store: EpisodeStore, session: str | None) -> list[str]:
@@ -213,11 +238,11 @@ def _attributes(store: EpisodeStore, episode_id: str) -> dict[str, Any]:
         return {"episode_id": episode_id, "session": store.path(episode_id).parent.name, "damaged": str(error)}
 
 
-def _row(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _row(attributes: Mapping[str, Any], decided: Mapping[str, str]) -> dict[str, Any]:
     """What the list has of an episode; the rest is let go at once, there may be very many."""
     names = ("episode_id", "session", "task", "collection", "success", "length", "duration_s")
     damage = {"damaged": attributes["damaged"]} if "damaged" in attributes else {}
-    return {name: attributes.get(name) for name in names} | damage
+    return {name: attributes.get(name) for name in names} | _decided(attributes, decided) | damage
 
 
 def _filled(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -226,12 +251,14 @@ def _filled(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{name: "" if row.get(name) is None else row[name] for name in names} for row in rows]
 
 
-def _summary(store: EpisodeStore, session: str) -> dict[str, object]:
+def _summary(store: EpisodeStore, session: str, decided: Mapping[str, str]) -> dict[str, object]:
     all_of = [_attributes(store, episode_id) for episode_id in store.ids(session=session)]
     whole = [attributes for attributes in all_of if "damaged" not in attributes]
     outcomes = Counter(attributes["success"] for attributes in whole)
     counts = {name: outcomes[name] for name in ("success", "failure", "unknown")}
+    later = Counter(outcome for attributes in whole for outcome in _decided(attributes, decided).values())
+    told = {"decided": ", ".join(f"{count} {name}" for name, count in sorted(later.items()))} if later else {}
     minutes = sum(attributes["duration_s"] for attributes in whole) / 60
     summary = {"session": session, "task": store.task_of(session) or "", "episodes": len(all_of), **counts}
     damaged = {"damaged": len(all_of) - len(whole)} if len(whole) < len(all_of) else {}
-    return {**summary, "minutes": f"{minutes:.1f}", **damaged}
+    return {**summary, "minutes": f"{minutes:.1f}", **told, **damaged}
