@@ -1,4 +1,4 @@
-"""How the two behaviour clones descend: AdamW on a one-cycle schedule, a fixed number of steps."""
+"""How the clones descend: AdamW on a one-cycle schedule, by the one loop of `models.training`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from models.dataset import Progress
-
-REPORT_STEPS = 250
+from models.training import HeldOut, Training
 
 
 class CloneConfig(Protocol):
@@ -25,17 +24,30 @@ class CloneConfig(Protocol):
 
 
 def clone(
-    net: nn.Module, batch_loss: Callable[[], torch.Tensor], config: CloneConfig, name: str, progress: Progress | None
+    net: nn.Module,
+    batch_loss: Callable[[], torch.Tensor],
+    config: CloneConfig,
+    name: str,
+    progress: Progress | None,
+    *,
+    generator: torch.Generator = torch.default_generator,
+    training: Training | None = None,
+    held_out: HeldOut | None = None,
 ) -> None:
-    """Train `net` in place on `batch_loss`, which draws its own batch; `progress` hears `name` as it goes."""
+    """Train `net` in place on `batch_loss`, which draws its own batch; `progress` hears `name` as it goes.
+
+    `generator` is what the batches are drawn from, where a training may be gone on with.
+    """
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps + 1)
-    for step in range(1, config.steps + 1):
-        loss = batch_loss()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        if progress and step % REPORT_STEPS == 0:
-            progress(name, step, config.steps)
-    net.eval()
+    (training or Training()).descend(
+        name,
+        net,
+        lambda _: batch_loss(),
+        optimiser,
+        generator,
+        steps=config.steps,
+        schedule=schedule,
+        held_out=held_out,
+        progress=progress,
+    )

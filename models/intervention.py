@@ -28,6 +28,7 @@ from models.risk import value_risk
 from models.sampling import Draws
 from models.sealed import as_written
 from models.stall import trailing_mean
+from models.training import BatchLoss, Training
 from models.value import ValueCurves, ValueModel, infer
 
 WITHOUT = {"no_future": ("future",), "no_value": ("next_value", "value"), "no_risk": ("risk",)}
@@ -203,7 +204,7 @@ def _rows(
     model: ValueModel, episode: StepData, curves: ValueCurves, labels: Array, config: InterventionConfig
 ) -> dict[int, _Rows]:
     """Net -> the episode's steps that have a successor in the same run, for each net that may train on it."""
-    nets = [k for k in range(len(model.nets)) if k != model.fold_of[episode.group_id]]
+    nets = [k for k in range(len(model.nets)) if k != model.fold_of.get(episode.group_id)]
     inferred = infer([model.nets[k] for k in nets], model.config, model.proprio_names, episode)
     here = np.concatenate([np.arange(start, stop - 1) for start, stop in episode.runs])
     values = curves.net_values[0]
@@ -250,20 +251,35 @@ def losses(out: Mapping[str, Tensor], rows: _Rows, draw: Tensor, config: Interve
     return {name: term for name, term in terms.items() if name not in WITHOUT.get(config.variant, ())}
 
 
-def _train(rows: _Rows, config: InterventionConfig, seed: int) -> InterventionNet:
-    generator = seeded(seed)
+def _train(
+    k: int, rows: _Rows, held_out: _Rows | None, config: InterventionConfig, training: Training
+) -> InterventionNet:
+    generator = seeded(config.seed + k)
     net = InterventionNet(rows.latent.shape[1], rows.action.shape[1], config.variant)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    other = training.held_out(held_out, lambda judged, g: _batch_loss(net, judged, config, g))
+    loss, name = _batch_loss(net, rows, config, generator), f"intervention net {k}"
+    training.descend(name, net, loss, optimiser, generator, steps=config.steps, held_out=other)
+    return net
+
+
+def _batch_loss(net: InterventionNet, rows: _Rows, config: InterventionConfig, generator: torch.Generator) -> BatchLoss:
+    """Sum of the terms on a batch, half of it stuck."""
     groups = [torch.nonzero(rows.label == y)[:, 0] for y in (0.0, 1.0)]
     draws = [Draws(rows.weight[group].numpy(), generator) for group in groups]
-    for _ in range(config.steps):
+
+    def loss(_: float) -> Tensor:
         half = config.batch // 2
         draw = torch.cat([group[drawn(half)] for group, drawn in zip(groups, draws, strict=True)])
         terms = losses(net(rows.latent[draw], rows.action[draw], rows.history[draw]), rows, draw, config)
-        optimiser.zero_grad()
-        sum(terms.values(), torch.zeros(())).backward()
-        optimiser.step()
-    return net.eval()
+        return sum(terms.values(), torch.zeros(()))
+
+    return loss
+
+
+def _both(rows: _Rows) -> bool:
+    """Whether there are steps of both labels to draw from."""
+    return bool((rows.label == 1).any() and (rows.label == 0).any())
 
 
 def fit_intervention(
@@ -275,6 +291,7 @@ def fit_intervention(
     curves: Mapping[str, ValueCurves],
     value_hash: str,
     progress: Progress | None = None,
+    training: Training | None = None,
 ) -> InterventionModel:
     """Cross-fit on the folds of the value model, on its own episodes only: one without a fold would be judged by
     nets that all trained on it.
@@ -287,16 +304,20 @@ def fit_intervention(
         raise DataRefused(
             "no episode of the value model has labels to train a trigger on; materialize the labels first"
         )
+    training = training or Training()
     parts = [_rows(model, e, curves[e.episode_id], labels[e.episode_id], config) for e in usable]
+    judging = [e for e in episodes if e.split == "validation" and e.episode_id in labels and training.config.validate]
+    held_out = [_rows(model, e, curves[e.episode_id], labels[e.episode_id], config) for e in judging]
     nets = []
     for k in range(len(model.nets)):
         rows = _joined([part[k] for part in parts if k in part])
-        if not ((rows.label == 1).any() and (rows.label == 0).any()):
+        if not _both(rows):
             raise DataRefused(
                 "the audited labels hold no stagnation or nothing else, so no trigger can be learned; look at the "
                 "app's page Trigger labels and freeze again"
             )
-        nets.append(_train(rows, config, config.seed + k))
+        judged = _joined([part[k] for part in held_out]) if held_out else None
+        nets.append(_train(k, rows, judged if judged and _both(judged) else None, config, training))
         if progress:
             progress("intervention nets", k + 1, len(model.nets))
     sizes = {"latent_size": model.nets[0].latent_size, "action_size": usable[0].executed_action.shape[1]}

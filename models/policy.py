@@ -5,7 +5,7 @@ A two-layer net with L1 loss. It is meant to be a base that really gets stuck: 2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from models.networks import Standardise, mlp, noisy, seeded
 from models.observe import expanded
 from models.sampling import Draws
 from models.sealed import as_written
+from models.training import Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +90,16 @@ class BehaviourPolicy:
 
 
 def fit_policy(
-    demonstrations: Sequence[StepData], config: PolicyConfig, *, progress: Progress | None = None
+    demonstrations: Sequence[StepData],
+    config: PolicyConfig,
+    *,
+    progress: Progress | None = None,
+    training: Training | None = None,
+    validation: Sequence[StepData] = (),
 ) -> BehaviourPolicy:
     """Clone the human's actions of `demonstrations`: their human steps with a known action, drawn by weight.
+
+    `validation`: demonstrations that say which weights are the best, where `training` asks for that.
 
     Raises `DataRefused` where there is none, or where the demonstrations are of different robots.
     """
@@ -99,22 +107,41 @@ def fit_policy(
     if not demos:
         raise DataRefused("there is no demonstration to clone; record some with `regrasp collect --teleop scripted`")
     check_alike(demos)
+    training = training or Training()
     names = demos[0].proprio_names
-    driven = [_driven(d) for d in demos]
-    x = torch.as_tensor(np.concatenate([expanded(d.proprio[m], names) for d, m in zip(demos, driven, strict=True)]))
-    y = torch.as_tensor(np.concatenate([d.executed_action[m] for d, m in zip(demos, driven, strict=True)]))
+    x, y = _examples(demos)
     generator = seeded(config.seed)
     net = BehaviourNet(x.shape[1], y.shape[1], config.hidden)
     net.standardise.fit(x.numpy())
 
-    draws = Draws(np.repeat([d.weight for d in demos], [m.sum() for m in driven]), generator)
+    def loss_of(episodes: Sequence[StepData], generator: torch.Generator) -> Callable[[float], torch.Tensor]:
+        batch_loss = _batch_loss(net, episodes, config, generator)
+        return lambda _: batch_loss()
 
-    def batch_loss() -> torch.Tensor:
+    held_out = training.held_out([d for d in validation if _driven(d).any()], loss_of)
+    batch_loss = _batch_loss(net, demos, config, generator)
+    clone(net, batch_loss, config, "base policy", progress, generator=generator, training=training, held_out=held_out)
+    return BehaviourPolicy(config, demos[0].task, names, y.shape[1], net)
+
+
+def _examples(demos: Sequence[StepData]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n, P) expanded proprio and (n, A) actions of the steps to clone."""
+    driven = [(d, _driven(d)) for d in demos]
+    x = np.concatenate([expanded(d.proprio[m], d.proprio_names) for d, m in driven])
+    return torch.as_tensor(x), torch.as_tensor(np.concatenate([d.executed_action[m] for d, m in driven]))
+
+
+def _batch_loss(
+    net: BehaviourNet, demos: Sequence[StepData], config: PolicyConfig, generator: torch.Generator
+) -> Callable[[], torch.Tensor]:
+    x, y = _examples(demos)
+    draws = Draws(np.repeat([d.weight for d in demos], [_driven(d).sum() for d in demos]), generator)
+
+    def loss() -> torch.Tensor:
         draw = draws(config.batch)
         return nn.functional.l1_loss(net(x[draw], config.input_noise), y[draw])
 
-    clone(net, batch_loss, config, "base policy", progress)
-    return BehaviourPolicy(config, demos[0].task, names, y.shape[1], net)
+    return loss
 
 
 def _driven(episode: StepData) -> Array:

@@ -7,7 +7,7 @@ A situation is the proprio without the absolute tool pose, so that what was lear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from models.networks import Standardise, mlp, noisy, seeded
 from models.observe import expanded, situation_columns
 from models.sampling import Draws
 from models.sealed import as_written
+from models.training import Training
 
 HORIZON = 8
 """steps of a chunk"""
@@ -130,32 +131,64 @@ def _stretches(episodes: Sequence[StepData]) -> _Stretches:
 
 
 def fit_recovery(
-    episodes: Sequence[StepData], config: RecoveryConfig, *, progress: Progress | None = None
+    episodes: Sequence[StepData],
+    config: RecoveryConfig,
+    *,
+    progress: Progress | None = None,
+    training: Training | None = None,
 ) -> RecoveryPolicy:
     """Clone the human stretches (takeovers and demonstrations) of the training episodes, drawn by weight.
 
     Raises `DataRefused` where there is none of two steps or more, or where the episodes are of different robots.
     """
-    usable = [e for e in episodes if e.split == "train" and (e.source == ActionSource.HUMAN).any()]
+    training = training or Training()
+    usable = driven(episodes, "train")
     starts = torch.zeros(0, dtype=torch.int64)
     if usable:
         check_alike(usable)
         data = _stretches(usable)
-        starts = torch.nonzero(data.stop)[:, 0]
-        starts = starts[(data.stop[starts] - starts >= 2) & data.action[starts].isfinite().all(dim=1)]
+        starts = _starts(data)
     if not len(starts):
         raise DataRefused("no training episode has a human segment to learn recovery from; record takeovers first")
     generator = seeded(config.seed)
     names, actions = usable[0].proprio_names, data.action.shape[1]
     net = ChunkNet(data.situation.shape[1], actions, config.hidden)
     net.standardise.fit(data.situation[starts].numpy())
+
+    def loss_of(episodes: Sequence[StepData], generator: torch.Generator) -> Callable[[float], torch.Tensor]:
+        batch_loss = _batch_loss(net, episodes, config, generator)
+        return lambda _: batch_loss()
+
+    held_out = training.held_out([e for e in driven(episodes, "validation") if len(_starts(_stretches([e])))], loss_of)
+    batch_loss = _batch_loss(net, usable, config, generator)
+    name = "recovery policy"
+    clone(net, batch_loss, config, name, progress, generator=generator, training=training, held_out=held_out)
+    return RecoveryPolicy(config, usable[0].task, names, actions, net)
+
+
+def driven(episodes: Sequence[StepData], split: str) -> list[StepData]:
+    """The episodes of a split in which a person drove."""
+    return [e for e in episodes if e.split == split and (e.source == ActionSource.HUMAN).any()]
+
+
+def _starts(data: _Stretches) -> torch.Tensor:
+    """(n,) steps with a known action from which a person drove for two steps or more."""
+    starts = torch.nonzero(data.stop)[:, 0]
+    return starts[(data.stop[starts] - starts >= 2) & data.action[starts].isfinite().all(dim=1)]
+
+
+def _batch_loss(
+    net: ChunkNet, episodes: Sequence[StepData], config: RecoveryConfig, generator: torch.Generator
+) -> Callable[[], torch.Tensor]:
+    """L1 of the chunk from t on, as far as the stretch goes, towards a goal of the same stretch."""
+    data = _stretches(episodes)
+    starts = _starts(data)
     low, high = config.goal_steps
     ahead = torch.arange(HORIZON)
-
-    weights = np.repeat([e.weight for e in usable], [len(e) for e in usable])
+    weights = np.repeat([e.weight for e in episodes], [len(e) for e in episodes])
     draws = Draws(weights[starts.numpy()], generator)
 
-    def batch_loss() -> torch.Tensor:
+    def loss() -> torch.Tensor:
         t = starts[draws(config.batch)]
         last = data.stop[t] - 1
         goal = torch.minimum(t + torch.randint(low, high + 1, (config.batch,), generator=generator), last)
@@ -165,5 +198,4 @@ def fit_recovery(
         proposed: torch.Tensor = net(data.situation[t], data.situation[goal], config.input_noise)
         return ((proposed - target.nan_to_num()).abs() * counts).sum() / counts.sum()
 
-    clone(net, batch_loss, config, "recovery policy", progress)
-    return RecoveryPolicy(config, usable[0].task, names, actions, net)
+    return loss

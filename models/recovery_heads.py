@@ -1,15 +1,15 @@
-"""Other heads of the recovery policy, with its interface: tokens and flow, chosen by config.
+"""Heads and targets of the recovery policy, with one interface, chosen by config.
 
     regression   the mean chunk, L1 (`models.recovery`): the default
     tokens       FAST tokens of the chunk written by a small causal decoder, cross-entropy, greedy: the paper's
     flow         flow matching: v(x_u, u | s, g) = x_1 - x_0 on x_u = (1 - u) x_0 + u x_1, x_0 normal, x_1 the chunk
 
-All learn what people did in whole chunks, towards where the same stretch came to (hindsight goals).
+What they are shown is in `models.chunks`: what people did, or what memory gave to stuck states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,19 +18,21 @@ import torch
 from torch import Tensor, nn
 
 from episodes.errors import DataRefused, UsageError
-from episodes.record import ActionSource, Array
+from episodes.record import Array
 from models import checkpoint
+from models.chunks import Answered, Chunks, HindsightChunks, RetrievedChunks, with_chunks
 from models.cloning import clone
 from models.dataset import Progress, StepData, check_alike
 from models.fast_tokens import FastTokens
 from models.networks import seeded
-from models.recovery import HORIZON, RecoveryConfig, RecoveryPolicy, fit_recovery, situations
+from models.recovery import HORIZON, ChunkNet, RecoveryConfig, RecoveryPolicy, fit_recovery, situations
 from models.recovery_nets import FlowNet, TokenNet
-from models.sampling import Draws
 from models.sealed import as_written, read_sealed
+from models.training import BatchLoss, Training
 
 HEADS = ("regression", "tokens", "flow")
-_Loss = Callable[[], Tensor]
+TARGETS = ("hindsight", "retrieved")
+Net = ChunkNet | TokenNet | FlowNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class RecoveryHeadConfig:
 
     head: str = "regression"
     """regression, tokens or flow"""
+    target: str = "hindsight"
+    """hindsight (what people did, ours) or retrieved (what memory gives to stuck states, the release's)"""
     scale: float = 10.0
     """of the tokens: DCT coefficients are rounded to 1 / scale"""
     vocabulary: int = 256
@@ -50,6 +54,8 @@ class RecoveryHeadConfig:
     def __post_init__(self) -> None:
         if self.head not in HEADS:
             raise UsageError(f"there is no recovery head {self.head!r}; use one of {', '.join(HEADS)}")
+        if self.target not in TARGETS:
+            raise UsageError(f"there is no recovery target {self.target!r}; use one of {', '.join(TARGETS)}")
         if min(self.scale, self.vocabulary, self.layers, self.flow_steps) <= 0:
             raise UsageError("a recovery head needs a scale, vocabulary, layers and flow steps above 0")
 
@@ -99,6 +105,7 @@ class HeadPolicy:
             tokens = FastTokens(**{**told, "merges": tuple(map(tuple, told["merges"]))}) if told else None
         situation = checkpoint.inputs(directory, tensors, "net.")
         net = _net(situation, actions, config, head_config, tokens, longest).eval()
+        assert not isinstance(net, ChunkNet)
         checkpoint.load_state({"net.": net}, tensors)
         return cls(config, head_config, saved["task"], names, actions, net, tokens)
 
@@ -115,29 +122,67 @@ def fit_recovery_policy(
     config: RecoveryConfig,
     head: RecoveryHeadConfig,
     *,
+    retrieved: Sequence[Answered] = (),
     progress: Progress | None = None,
+    training: Training | None = None,
 ) -> RecoveryPolicy | HeadPolicy:
-    """The recovery policy with the head that is asked for; `DataRefused` where no person drove a whole chunk."""
-    if head.head == "regression":
-        return fit_recovery(episodes, config, progress=progress)
-    usable = [e for e in episodes if e.split == "train" and (e.source == ActionSource.HUMAN).any()]
-    found = [_chunks(e) for e in usable]
-    if not sum(len(starts) for starts, _ in found):
-        raise DataRefused("no training episode has a human segment of 8 steps to learn chunks from; record takeovers")
-    check_alike(usable)
-    generator = seeded(config.seed)
-    data = _Chunks(usable, found, config, generator)
+    """The recovery policy with the head and target that are asked for; `retrieved` is read for that target alone.
+
+    `DataRefused` where no person drove a whole chunk, or memory had no answer.
+    """
+    if (head.head, head.target) == ("regression", "hindsight"):
+        return fit_recovery(episodes, config, progress=progress, training=training)
+    used = with_chunks(episodes, "train") if head.target == "hindsight" else [e for e in episodes if e.split == "train"]
+    training, generator = training or Training(), seeded(config.seed)
+    data = _examples(episodes, retrieved, head, config, "train", generator)
+    if data is None:
+        raise DataRefused(_nothing(head.target))
+    check_alike(used)
     tokens = None
     if head.head == "tokens":
         tokens = FastTokens.fit(data.chunk.numpy(), scale=head.scale, vocabulary=head.vocabulary)
-    written = [tokens.encode(chunk) for chunk in data.chunk.numpy()] if tokens else []
-    longest = max(map(len, written), default=0)
-    names, actions = usable[0].proprio_names, data.chunk.shape[2]
-    net = _net(data.situation.shape[1], actions, config, head, tokens, longest)
-    net.standardise.fit(data.situation[data.start].numpy())
-    loss = _token_loss(net, data, written) if isinstance(net, TokenNet) else _flow_loss(net, data, generator)
-    clone(net, loss, config, f"recovery policy, {head.head}", progress)
-    return HeadPolicy(config, head, usable[0].task, names, actions, net, tokens)
+    longest = max((len(tokens.encode(chunk)) for chunk in data.chunk.numpy()), default=0) if tokens else 0
+    net = _net(data.situation.shape[1], data.chunk.shape[2], config, head, tokens, longest)
+    net.standardise.fit(data.situation.numpy())
+
+    def loss_of(split: str, own: torch.Generator) -> BatchLoss:
+        judged = _examples(episodes, retrieved, head, config, split, own)
+        assert judged is not None
+        return _loss(net, judged, config, tokens, own)
+
+    there = _examples(episodes, retrieved, head, config, "validation", generator) is not None
+    held_out = training.held_out("validation" if there else None, loss_of)
+    loss, name = _loss(net, data, config, tokens, generator), f"recovery policy, {head.head}"
+    clone(net, lambda: loss(0.0), config, name, progress, generator=generator, training=training, held_out=held_out)
+    names, actions = used[0].proprio_names, data.chunk.shape[2]
+    if isinstance(net, ChunkNet):
+        return RecoveryPolicy(config, used[0].task, names, actions, net)
+    return HeadPolicy(config, head, used[0].task, names, actions, net, tokens)
+
+
+def _examples(
+    episodes: Sequence[StepData],
+    retrieved: Sequence[Answered],
+    head: RecoveryHeadConfig,
+    config: RecoveryConfig,
+    split: str,
+    generator: torch.Generator,
+) -> Chunks | None:
+    """What a split has to show; None where that is nothing."""
+    if head.target == "retrieved":
+        found = [one for one in retrieved if one.split == split]
+        return RetrievedChunks(found, config, generator) if found else None
+    usable = with_chunks(episodes, split)
+    return HindsightChunks(usable, config, generator) if usable else None
+
+
+def _nothing(target: str) -> str:
+    if target == "retrieved":
+        return (
+            "memory has no answer to any stuck state of the training episodes, so there is no chunk to learn; set "
+            "recovery_head.target to hindsight, or lower memory.gain"
+        )
+    return "no training episode has a human segment of 8 steps to learn chunks from; record takeovers"
 
 
 def _net(
@@ -147,74 +192,55 @@ def _net(
     head: RecoveryHeadConfig,
     tokens: FastTokens | None,
     longest: int,
-) -> TokenNet | FlowNet:
+) -> Net:
     if tokens is not None:
         return TokenNet(situation, tokens.vocabulary, longest, head.layers)
+    if head.head == "regression":
+        return ChunkNet(situation, actions, config.hidden)
     return FlowNet(situation, HORIZON * actions, config.hidden)
 
 
-def _chunks(episode: StepData) -> tuple[Array, Array]:
-    """(starts, stops of their stretches): steps from which a person drove a whole chunk of known actions."""
-    known = np.asarray(np.isfinite(episode.executed_action).all(axis=1))
-    starts, stops = [], []
-    for start, stop in episode.runs:
-        if episode.source[start] == ActionSource.HUMAN:
-            whole = [t for t in range(start, stop - HORIZON + 1) if known[t : t + HORIZON].all()]
-            starts += whole
-            stops += [stop] * len(whole)
-    return np.array(starts, np.int64), np.array(stops, np.int64)
+def _loss(
+    net: Net, data: Chunks, config: RecoveryConfig, tokens: FastTokens | None, generator: torch.Generator
+) -> BatchLoss:
+    """The head's loss on a batch of examples."""
+    if isinstance(net, TokenNet):
+        assert tokens is not None
+        return _token_loss(net, data, config, [tokens.encode(chunk) for chunk in data.chunk.numpy()])
+    return _chunk_loss(net, data, config) if isinstance(net, ChunkNet) else _flow_loss(net, data, config, generator)
 
 
-class _Chunks:
-    """Chunks that people drove, drawn by the weight of their episode, each with a hindsight goal."""
+def _chunk_loss(net: ChunkNet, data: Chunks, config: RecoveryConfig) -> BatchLoss:
+    def loss(_: float) -> Tensor:
+        row, g = data.draw()
+        return nn.functional.l1_loss(net(data.situation[row], g, config.input_noise), data.chunk[row])
 
-    def __init__(
-        self,
-        episodes: Sequence[StepData],
-        found: Sequence[tuple[Array, Array]],
-        config: RecoveryConfig,
-        generator: torch.Generator,
-    ) -> None:
-        offsets = np.cumsum([0, *(len(e) for e in episodes)])[:-1]
-        rows = [(starts + o, stops + o) for (starts, stops), o in zip(found, offsets, strict=True)]
-        self.start, self._stop = (torch.as_tensor(np.concatenate(column)) for column in zip(*rows, strict=True))
-        self.situation = torch.as_tensor(np.concatenate([situations(e.proprio, e.proprio_names) for e in episodes]))
-        actions = np.nan_to_num(np.concatenate([e.executed_action for e in episodes]))
-        index = self.start.numpy()[:, None] + np.arange(HORIZON)
-        self.chunk = torch.as_tensor(actions[index], dtype=torch.float32)
-        weights = np.repeat([e.weight for e in episodes], [len(starts) for starts, _ in found])
-        self._draws, self._generator, self.config = Draws(weights, generator), generator, config
-
-    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(rows of `chunk`, situations, goals) of one batch."""
-        low, high = self.config.goal_steps
-        row = self._draws(self.config.batch)
-        ahead = torch.randint(low, high + 1, (self.config.batch,), generator=self._generator)
-        goal = torch.minimum(self.start[row] + ahead, self._stop[row] - 1)
-        return row, self.situation[self.start[row]], self.situation[goal]
+    return loss
 
 
-def _token_loss(net: TokenNet, data: _Chunks, written: Sequence[Sequence[int]]) -> _Loss:
+def _token_loss(net: TokenNet, data: Chunks, config: RecoveryConfig, written: Sequence[Sequence[int]]) -> BatchLoss:
+    """Cross-entropy of each next token; a chunk longer than any that was learned from counts as far as that."""
     padded = torch.full((len(written), net.longest + 1), -1, dtype=torch.int64)
     for row, tokens in enumerate(written):
-        padded[row, : len(tokens) + 1] = torch.tensor([*tokens, net.end])
+        told = [*tokens, net.end][: net.longest + 1]
+        padded[row, : len(told)] = torch.tensor(told)
 
-    def loss() -> Tensor:
-        row, s, g = data.draw()
+    def loss(_: float) -> Tensor:
+        row, g = data.draw()
         target = padded[row]
-        logits = net(s, g, target[:, :-1].clamp(min=0), data.config.input_noise)
+        logits = net(data.situation[row], g, target[:, :-1].clamp(min=0), config.input_noise)
         return nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=-1)
 
     return loss
 
 
-def _flow_loss(net: FlowNet, data: _Chunks, generator: torch.Generator) -> _Loss:
-    def loss() -> Tensor:
-        row, s, g = data.draw()
+def _flow_loss(net: FlowNet, data: Chunks, config: RecoveryConfig, generator: torch.Generator) -> BatchLoss:
+    def loss(_: float) -> Tensor:
+        row, g = data.draw()
         end = data.chunk[row].flatten(1)
         start = torch.randn(end.shape, generator=generator)
         u = torch.rand((len(end), 1), generator=generator)
-        told = net(s, g, (1 - u) * start + u * end, u, data.config.input_noise)
+        told = net(data.situation[row], g, (1 - u) * start + u * end, u, config.input_noise)
         return nn.functional.mse_loss(told, end - start)
 
     return loss

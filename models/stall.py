@@ -18,6 +18,7 @@ from models.curve import Runs
 from models.dataset import StepData
 from models.history import FEATURES
 from models.networks import mlp, seeded
+from models.training import Training
 
 RISE = 0.05
 """V must gain this much over its running maximum to count as progress"""
@@ -75,7 +76,16 @@ class StallHead(nn.Module):
         return out[:, 0]
 
 
-def fit_stall_head(features: Array, labels: Array, *, seed: int, steps: int = 400, batch: int = 128) -> StallHead:
+def fit_stall_head(
+    features: Array,
+    labels: Array,
+    *,
+    seed: int,
+    steps: int = 400,
+    batch: int = 128,
+    name: str = "stall head",
+    training: Training | None = None,
+) -> StallHead:
     """Train on (n, 11) features with labels 0 or 1, half of every batch from each.
 
     Where one of the two was never seen nothing can be said of stalls: the probability is 0 and W is V.
@@ -87,13 +97,13 @@ def fit_stall_head(features: Array, labels: Array, *, seed: int, steps: int = 40
     if any(len(group) == 0 for group in groups):
         return _silent(head)
     optimiser = torch.optim.AdamW(head.parameters(), lr=2e-3, weight_decay=1e-2)
-    for _ in range(steps):
+
+    def loss(_: float) -> torch.Tensor:
         draw = torch.cat([g[torch.randint(len(g), (batch // 2,), generator=generator)] for g in groups])
-        loss = nn.functional.binary_cross_entropy_with_logits(head(x[draw]), y[draw])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return head.eval()
+        return nn.functional.binary_cross_entropy_with_logits(head(x[draw]), y[draw])
+
+    (training or Training()).descend(name, head, loss, optimiser, generator, steps=steps)
+    return head
 
 
 @torch.no_grad()

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
 from episodes.errors import DataRefused
 from episodes.record import Array
 from models.dataset import TRAINED_SPLITS, Progress, StepData, check_alike
 from models.history import causal_median
 from models.networks import ProgressNet, seeded
-from models.processes import Processes, heed_stop
+from models.processes import Processes
 from models.progress import progress_targets
+from models.snapshots import Point
 from models.stall import StallHead, fit_stall_head, hindsight_labels, stall_probability
+from models.training import BatchLoss, Training
 from models.value import ValueConfig, ValueModel, infer, progress_net, value_columns
 from models.value_objectives import PublishedObjective, SuccessObjective
 
 REFERENCE_STEPS = 300
-Job = tuple[int, Sequence[StepData], dict[str, int], ValueConfig, tuple[str, ...]]
-Fold = tuple[int, dict[str, torch.Tensor], dict[str, Array]]
-"""fold, weights, and V of the fold's own episodes by id"""
+
+
+class _Job(NamedTuple):
+    """One fold to be trained without."""
+
+    k: int
+    episodes: Sequence[StepData]
+    fold_of: dict[str, int]
+    config: ValueConfig
+    names: tuple[str, ...]
+    training: Training
+    validation: Sequence[StepData] = ()
+
+
+class _Fold(NamedTuple):
+    """What came of it."""
+
+    k: int
+    weights: dict[str, torch.Tensor]
+    judged: dict[str, Array]
+    """V of the fold's own episodes by id"""
+    curve: list[Point]
 
 
 def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
@@ -36,9 +58,18 @@ def assign_folds(episodes: Sequence[StepData], folds: int) -> dict[str, int]:
     return {group_id: place % folds for place, group_id in enumerate(groups)}
 
 
-def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[str, ...], seed: int) -> ProgressNet:
-    """One progress net on `episodes`, whose outcomes are known."""
-    generator = seeded(seed)
+def train_net(
+    episodes: Sequence[StepData],
+    config: ValueConfig,
+    names: tuple[str, ...],
+    seed: int,
+    *,
+    name: str = "value net",
+    training: Training | None = None,
+    validation: Sequence[StepData] = (),
+) -> ProgressNet:
+    """One progress net on `episodes`, whose outcomes are known; `validation` as in `fit_value`."""
+    training, generator = training or Training(), seeded(seed)
     kind = SuccessObjective if config.objective == "successes" else PublishedObjective
     objective: SuccessObjective | PublishedObjective = kind(episodes, config, names)
     net = progress_net(config, names)
@@ -47,45 +78,60 @@ def train_net(episodes: Sequence[StepData], config: ValueConfig, names: tuple[st
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
     )
-    for step in range(config.steps):
-        heed_stop()
-        loss = objective.loss(net, generator, step / config.steps)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-    return net.eval()
 
+    def loss_of(kept: Sequence[StepData], own: torch.Generator) -> BatchLoss:
+        return partial(kind(kept, config, names).loss, net, own)
 
-def _train_and_infer(job: Job) -> Fold:
-    """One fold in a worker process: train without it, then judge what it did not see."""
-    k, episodes, fold_of, config, names = job
-    net = train_net([e for e in episodes if fold_of.get(e.group_id) not in (None, k)], config, names, config.seed + k)
-    return (
-        k,
-        net.state_dict(),
-        {e.episode_id: infer([net], config, names, e)[0][0] for e in episodes if fold_of[e.group_id] == k},
+    training.descend(
+        name,
+        net,
+        partial(objective.loss, net, generator),
+        optimiser,
+        generator,
+        steps=config.steps,
+        schedule=schedule,
+        clip=1.0,
+        held_out=training.held_out([e for e in validation if e.success or kind is PublishedObjective], loss_of),
     )
+    return net
 
 
-def fit_value(episodes: Sequence[StepData], config: ValueConfig, *, progress: Progress | None = None) -> ValueModel:
+def _train_and_infer(job: _Job) -> _Fold:
+    """One fold in a worker process: train without it, then judge what it did not see."""
+    k, episodes, fold_of, config, names, training, validation = job
+    learned, name = [e for e in episodes if fold_of.get(e.group_id) not in (None, k)], f"value net {k}"
+    net = train_net(learned, config, names, config.seed + k, name=name, training=training, validation=validation)
+    judged = {e.episode_id: infer([net], config, names, e)[0][0] for e in episodes if fold_of[e.group_id] == k}
+    return _Fold(k, net.state_dict(), judged, training.curves[name])
+
+
+def fit_value(
+    episodes: Sequence[StepData],
+    config: ValueConfig,
+    *,
+    progress: Progress | None = None,
+    training: Training | None = None,
+) -> ValueModel:
     """Cross-fit the ensemble on the train and calibration episodes and calibrate it out of fold.
 
-    Raises `DataRefused` where outcomes are missing or too few.
+    The validation episodes say which weights are the best, where `training` asks for that. Raises `DataRefused` where
+    outcomes are missing or too few.
     """
+    training = training or Training()
     usable = [e for e in episodes if e.split in TRAINED_SPLITS and e.success is not None]
     check_outcomes(episodes, usable, config.folds)
     names = value_columns(usable[0].proprio_names)
     fold_of = assign_folds(usable, config.folds)
-    jobs = [(k, usable, fold_of, config, names) for k in range(config.folds)]
+    validation = [e for e in episodes if e.split == "validation" and e.success is not None and training.config.validate]
+    jobs = [_Job(k, usable, fold_of, config, names, training, validation) for k in range(config.folds)]
     nets: list[ProgressNet] = []
     out_of_fold: dict[str, Array] = {}
-    for k, state, judged in _run(jobs, config.workers):
+    for k, weights, judged, curve in _run(jobs, config.workers):
         net = progress_net(config, names).eval()
-        net.load_state_dict(state)
+        net.load_state_dict(weights)
         nets.append(net)
         out_of_fold |= judged
+        training.curves[f"value net {k}"] = curve
         if progress:
             progress("value nets", k + 1, config.folds)
     unaided = [len(e) / e.fps for e in usable if e.success and e.unaided]
@@ -100,7 +146,7 @@ def fit_value(episodes: Sequence[StepData], config: ValueConfig, *, progress: Pr
         dead_band=1.0,
         half_width=0.0,
     )
-    _calibrate(model, usable, out_of_fold)
+    _calibrate(model, usable, out_of_fold, training)
     return model
 
 
@@ -112,13 +158,13 @@ def without_pictures(episodes: Sequence[StepData], model: ValueModel) -> dict[st
     if not model.config.cameras:
         return None
     config = replace(model.config, cameras=(), steps=REFERENCE_STEPS, workers=1)
-    jobs = [(k, episodes, model.fold_of, config, model.proprio_names) for k in range(config.folds)]
+    jobs = [_Job(k, episodes, model.fold_of, config, model.proprio_names, Training()) for k in range(config.folds)]
     runs = {e.episode_id: e.runs for e in episodes}
-    judged = [judged for _, _, judged in _run(jobs, config.workers)]
+    judged = [fold.judged for fold in _run(jobs, config.workers)]
     return {name: causal_median(v, runs[name]) for part in judged for name, v in part.items()}
 
 
-def _run(jobs: Sequence[Job], workers: int) -> Iterable[Fold]:
+def _run(jobs: Sequence[_Job], workers: int) -> Iterable[_Fold]:
     """Fold by fold, each as soon as it is done; the folds are seeded, so the order of work changes nothing."""
     if workers <= 1:
         yield from map(_train_and_infer, jobs)
@@ -128,7 +174,9 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterable[Fold]:
             yield future.result()
 
 
-def _calibrate(model: ValueModel, usable: Sequence[StepData], out_of_fold: Mapping[str, Array]) -> None:
+def _calibrate(
+    model: ValueModel, usable: Sequence[StepData], out_of_fold: Mapping[str, Array], training: Training
+) -> None:
     """Stall heads fold by fold, then the dead band of W and the band of V, all out of fold."""
     oof = [causal_median(out_of_fold[e.episode_id], e.runs) for e in usable]
     labels = [hindsight_labels(e, v) for e, v in zip(usable, oof, strict=True)]
@@ -138,7 +186,8 @@ def _calibrate(model: ValueModel, usable: Sequence[StepData], out_of_fold: Mappi
         y = np.concatenate([labels[i] for i in seen])
         known = np.isfinite(y)
         x = np.concatenate([features[i] for i in seen])
-        model.heads[k] = fit_stall_head(x[known], y[known], seed=model.config.seed + 100 + k)
+        seed, name = model.config.seed + 100 + k, f"stall head {k}"
+        model.heads[k] = fit_stall_head(x[known], y[known], seed=seed, name=name, training=training)
     stall = [
         stall_probability(model.heads[model.fold_of[e.group_id]], f, e.runs)
         for e, f in zip(usable, features, strict=True)
