@@ -138,6 +138,8 @@ def test_an_unplugged_one_is_gone(source: Given, camera: StreamingCamera) -> Non
     put(source, camera, noisy(0))
     source.fail("no such device")
     until(lambda: "is gone (no such device)" in camera.health().trouble)
+    with pytest.raises(DeviceError, match=r"is gone \(no such device\)"):
+        camera.latest()
 
 
 # --- real libraries --------------------------------------------------------------------------------------------------

@@ -90,8 +90,8 @@ def test_every_page_and_picture_is_reached_from_the_readme() -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, *FOLDERS], ids=lambda page: page.name)
 def test_json_in_a_page_is_json(page: Path) -> None:
-    for block in re.findall(r"^```json\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
-        json.loads(block)
+    blocks = re.findall(r"^```json\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert all(isinstance(json.loads(block), dict) for block in blocks)
 
 
 @pytest.mark.parametrize("page", sorted((REPOSITORY / "docs/concepts").glob("*.md")), ids=lambda page: page.name)
