@@ -48,11 +48,14 @@ class Library:
     def log(self) -> AuditLog:
         """The audit log, begun where nobody has decided anything yet.
 
-        `IntegrityError` where it lost what manifests or the ledger noted of it: no decision goes on top of that.
+        `IntegrityError` where an event is not what was written, or where it lost what manifests or the ledger noted of
+        it: no decision goes on top of that.
         """
         manifests = sorted(self.workspace.derived.glob("*/*/*/manifest.json"))
         known = noted(manifests, [move.evidence for move in history(self.workspace.root)])
-        return open_held(self.workspace.audits, known) or AuditLog(place_of(self.workspace.audits))
+        log = open_held(self.workspace.audits, known) or AuditLog(place_of(self.workspace.audits))
+        log.verify()
+        return log
 
     def tasks(self) -> list[str]:
         """The tasks that have episodes."""

@@ -123,6 +123,8 @@ def sidebar() -> None:
             if wanted and wanted != chosen:
                 st.session_state.lost = f"There is no task {wanted} in this workspace; this is {chosen}."
             st.session_state.task = st.selectbox("Task", tasks, index=tasks.index(chosen))
+            if st.session_state.task != chosen:
+                select("", 0)  # another task has other episodes
         if "lost" in st.session_state:
             st.warning(plain(st.session_state.lost))
         st.caption(f":material/folder_open: {plain(str(root()))}")
@@ -157,13 +159,16 @@ def select(episode: str, t: int) -> None:
 
 
 def chosen(ids: list[str]) -> str:
-    """The selected episode if it is among `ids`, else the first."""
-    if st.session_state.episode not in ids:
-        lost = st.session_state.episode
-        select(ids[0], 0)
-        if lost:
-            st.session_state.trouble = f"episode {lost} is not in this list; showing the first"
-    return str(st.session_state.episode)
+    """The selected episode; where a decision took it out of the list the one at its place, else the first."""
+    wanted = st.session_state.episode
+    if wanted not in ids:
+        listed, place = st.session_state.get("listed", ("", 0))
+        select(ids[min(place, len(ids) - 1)] if wanted == listed else ids[0], 0)
+        if wanted not in ("", listed):
+            st.session_state.trouble = f"episode {wanted} is not in this list; showing the first"
+    found = str(st.session_state.episode)
+    st.session_state.listed = found, ids.index(found)
+    return found
 
 
 def looking_at(item: str) -> None:

@@ -61,17 +61,23 @@ def _keep(wanted: Filter) -> None:
     )
     keep.button("Save", on_click=_save, args=(wanted,), disabled=not wanted.asked(), width="stretch")
     with clear:
-        desk.key("Clear", "w", lambda: st.session_state.update(filter=Filter()), deciding=False)
+        desk.key("Clear", "w", _ask_for, Filter(), deciding=False)
+
+
+def _ask_for(wanted: Filter) -> None:
+    """List something else, from its beginning where the selected episode is not in it."""
+    st.session_state.filter = wanted
+    st.session_state.pop("listed", None)
 
 
 def _set(name: str) -> None:
-    st.session_state.filter = replace(st.session_state.filter, **{name: st.session_state[f"filter-{name}"]})
+    _ask_for(replace(st.session_state.filter, **{name: st.session_state[f"filter-{name}"]}))
 
 
 def _recall() -> None:
     found = saved(desk.root()).get(st.session_state["filter-saved"] or "")
     if found is not None:
-        st.session_state.filter = found
+        _ask_for(found)
 
 
 def _save(wanted: Filter) -> None:

@@ -15,12 +15,13 @@ from labeling_app.data import Library
 from labeling_app.labels import labels_of
 from labeling_app.signals import Candidate
 
-_FPS = 10.0
-"""where no episode says its rate"""
-
 
 def candidates(library: Library, task: str, table: pl.DataFrame, state: AuditState) -> list[Candidate]:
-    """All candidates of the task, decided or not; `table` are its episodes with what was decided about them."""
+    """All candidates of the task, decided or not; `table` are its episodes with what was decided about them.
+
+    What cannot be read is left out: the page Overview counts it.
+    """
+    table = table.filter(~pl.col("damaged"))
     ids = table["episode_id"].to_list()
     curves = signals.by_episode(library.curves(task), signals.CURVE_COLUMNS)
     rules = signals.by_episode(library.label_terms(task), signals.RULES)
@@ -60,5 +61,7 @@ def _taken(library: Library, episode_id: str) -> list[int]:
 
 
 def _rate(table: pl.DataFrame) -> float:
-    lasted = table.filter((pl.col("duration_s") > 0) & (pl.col("length") > 1))
-    return float((lasted["length"] / lasted["duration_s"]).median() or _FPS) if len(lasted) else _FPS
+    """Steps by the second, the median; 0 where no episode has two steps, and a stall is nowhere."""
+    lasted = table.filter(pl.col("length") > 1)
+    rate = ((lasted["length"] - 1) / lasted["duration_s"]).median()
+    return float(rate) if isinstance(rate, float) else 0.0

@@ -79,6 +79,19 @@ def test_what_is_listed_is_decided_together_and_each_is_taken_back_by_itself(roo
     assert "bulk" not in {button.key for button in app.button}
 
 
+def test_a_decision_that_takes_an_episode_out_of_the_list_shows_the_one_at_its_place(root: Path) -> None:
+    app = opened("episodes", outcome="failure")
+    first, second, third = app.dataframe[0].value["episode_id"]
+    app = press(app, "j")
+    assert app.session_state["episode"] == second
+    app = press(app, "n")
+    assert app.session_state["episode"] == third
+    assert not app.warning
+    app = press(app, "n")
+    assert app.session_state["episode"] == first, "the last of the list is decided: the one before it"
+    assert not app.warning
+
+
 def test_of_many_what_nobody_else_decided_is_written_and_the_rest_is_shown(root: Path) -> None:
     app = opened("episodes", outcome="failure")
     app.selectbox(key="bulk-choice").set_value("Exclude")

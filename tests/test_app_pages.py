@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,16 @@ def test_a_note_that_speaks_of_damage_is_no_damaged_recording(root: Path) -> Non
 def test_a_damaged_log_is_one_sentence(root: Path) -> None:
     (root / "audits.sqlite").write_bytes(b"nothing" * 999)
     assert "is damaged" in opened("overview").error[0].value
+
+
+def test_a_log_with_one_other_byte_is_one_sentence_and_no_page_to_decide_on(root: Path) -> None:
+    log_of(root).append("episode.note", "e", by="ann", value={"text": "seen"}, shown={}, seconds=1.0)
+    with closing(sqlite3.connect(root / "audits.sqlite")) as connection:
+        connection.execute("UPDATE events SET body = replace(body, 'seen', 'seem')")
+        connection.commit()
+    app = opened("overview")
+    assert "event 1 of the audit log is not what was written" in app.error[0].value
+    assert not app.metric
 
 
 def test_a_lost_log_is_one_sentence_and_no_page_to_decide_on(root: Path) -> None:

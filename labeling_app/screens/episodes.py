@@ -20,7 +20,7 @@ from labeling_app.palette import OUTCOMES
 KINDS = ("episode.outcome", "episode.failure_mode", "episode.exclude", "episode.weight", "episode.note")
 _TABLE_COLUMNS = {
     "episode_id": st.column_config.TextColumn("episode", width=130),
-    "session": st.column_config.TextColumn("session", width=140),
+    "session": st.column_config.TextColumn("session", width=118),
     "success": st.column_config.TextColumn("outcome", width=64),
     "failure_mode": st.column_config.TextColumn("mode", width=60),
     "excluded": st.column_config.CheckboxColumn("out", width=32, help="excluded from training"),

@@ -21,9 +21,9 @@ _TABLE_COLUMNS = {
     "episode_id": st.column_config.TextColumn("episode", width=130),
     "suggested": st.column_config.TextColumn("suggested", width=74),
     "decided": st.column_config.TextColumn("decided", width=70),
-    "reason": st.column_config.TextColumn("reason", width=188),
     "tremble": st.column_config.NumberColumn("tremble", width=56, format="%.2f", help="where it moves, 0 to 1"),
-    "idle": st.column_config.NumberColumn("idle", width=48, format="percent", help="steps in which the arm stands"),
+    "idle": st.column_config.NumberColumn("idle", width=44, format="percent", help="steps in which the arm stands"),
+    "reason": st.column_config.TextColumn("reason", width=188),
 }
 _CAMERA_COLUMNS = {
     "camera": None,

@@ -194,7 +194,7 @@ def _sentence(view: View) -> str:
         return f"No label in this episode. N adds one at the cursor, or where you dragged over the curve{pending}."
     label = view.label
     verdict = VERDICTS[label.verdict][0]
-    beyond = " · ends after the episode" if label.stop > view.length else ""
+    beyond = f" · ends after the episode, at step {view.length - 1}: O moves it" if label.stop > view.length else ""
     moved = f" · mined as {label.mined[0]} to {label.mined[1] - 1}" if label.mined and label.edited else ""
     rule = f" by {desk.plain(label.rule)}" if label.rule else ""
     place = f"Steps **{label.start} to {label.stop - 1}** · {_ORIGINS[label.origin]}{rule}{moved}"

@@ -99,7 +99,7 @@ def _workbench(curves: pl.DataFrame, table: pl.DataFrame) -> None:
         frames(library, episode_id, t)
         st.markdown(f"At step {t}: {reading(curve, t)}")
         st.caption(f"Value model {curve['model_hash'][0][:12]} · click on the curve to move the cursor")
-    _seen(curves)
+    _seen(curves, set(table.filter(~pl.col("damaged"))["episode_id"]) & with_curve)
     desk.publish_link()
 
 
@@ -182,10 +182,10 @@ def _mark(curve: pl.DataFrame, episode_id: str) -> None:
         desk.key("Undo", "z", marking.undo)
 
 
-def _seen(curves: pl.DataFrame) -> None:
-    """All marks of the task against what was computed."""
+def _seen(curves: pl.DataFrame, ids: set[str]) -> None:
+    """All marks of the task's readable episodes against what was computed."""
     library, task, marks = desk.library(), st.session_state.task, desk.state().progress
-    own = [name for name in marks if name in set(curves["episode_id"]) and painted(marks[name])]
+    own = [name for name in marks if name in ids and painted(marks[name])]
     if not own:
         return
     labelled = _flags(library.label_terms(task), "stagnation", own)
