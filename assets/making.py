@@ -54,10 +54,18 @@ class Work:
     out: Path
     """an empty directory; it becomes the stage's when all is done"""
     progress: Progress | None = None
+    version: str = ""
+    """that the stage will have, up to recordings that turn out damaged"""
 
     @property
     def workspace(self) -> Workspace:
         return self.snapshot.workspace
+
+    @property
+    def unfinished(self) -> Path:
+        """Where something is left to go on from, should this be killed; gone once the stage is made."""
+        place: Path = directory(self.workspace, self.stage, self.partition)
+        return place.with_name(f".{place.name}.training")
 
     @property
     def store(self) -> EpisodeStore:
@@ -143,11 +151,14 @@ def _make(workspace: Workspace, stage: Stage, partition: str, compute: Compute, 
     version = compose(snapshot, stage, partition, standing(snapshot))
     place: Path = directory(workspace, stage, partition)
     with writer_lock(_lock(place)), _swapped_in(place) as out:
-        work = Work(snapshot=snapshot, stage=stage, partition=partition, out=out, progress=progress)
+        work = Work(
+            snapshot=snapshot, stage=stage, partition=partition, out=out, progress=progress, version=version.digest
+        )
         made = _computed(work, compute)
         version = noting(version, snapshot, stage, partition, made.damaged)
         written = _described(work, made, version, place, perf_counter() - started).model_dump_json(indent=1).encode()
         atomic_write(out / FILE, written)
+        shutil.rmtree(work.unfinished, ignore_errors=True)
     return Manifest.model_validate_json(written)  # as everyone will read it: a NumPy number is a plain one
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets import inputs
+from assets import inputs, learning
 from assets.episodes import assigned
 from assets.graph import stage
 from assets.making import Made, Work
@@ -15,6 +16,8 @@ from models.conformal import statement
 from models.metrics import wilson_interval
 
 if TYPE_CHECKING:
+    from models.chunks import Answered
+    from models.dataset import StepData
     from models.trigger import Trigger
 
 
@@ -26,10 +29,14 @@ def policy(work: Work) -> Made:
 
     complete = [episode for episode in inputs.decided(work, assigned(work)) if episode.success is not False]
     demonstrations = [episode for episode in complete if episode.split in TRAINED_SPLITS]
-    fitted = fit_policy(demonstrations, work.config("policy"), progress=work.progress)
+    validation = [episode for episode in complete if episode.split == "validation"]
+    training = learning.training(work)
+    config, progress = work.config("policy"), work.progress
+    fitted = fit_policy(demonstrations, config, progress=progress, training=training, validation=validation)
     told = {"model": fitted.save(work.out), "demonstrations": len(demonstrations)}
     told["held out"] = len(complete) - len(demonstrations)
-    return Made(metadata=told)
+    learned, drawn = learning.told(work, training)
+    return Made(metadata=told | learned, plots=drawn)
 
 
 @stage("models/intervention")
@@ -42,7 +49,7 @@ def intervention(work: Work) -> Made:
     episodes, value = inputs.episodes(work), inputs.value_model(work)
     audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
     labels = trained_labels(audited, {episode.episode_id: len(episode) for episode in episodes})
-    value_hash = inputs.value_hash(work)
+    value_hash, training = inputs.value_hash(work), learning.training(work)
     curves = {e.episode_id: curve for session in work.sessions for e, curve in inputs.judged(work, session)}
     fitted = fit_intervention(
         episodes,
@@ -52,6 +59,7 @@ def intervention(work: Work) -> Made:
         curves=curves,
         value_hash=value_hash,
         progress=work.progress,
+        training=training,
     )
     model_hash = fitted.save(work.out)
     trigger = fit_trigger(
@@ -66,9 +74,11 @@ def intervention(work: Work) -> Made:
         "alarm rate on those it was calibrated on": trigger.alarm_rate,
     }
     read = {"label freeze": inputs.freeze_name(work, "labels/audited") or "none", "audited intervals": len(audited)}
+    learned, drawn = learning.told(work, training)
     return Made(
-        metadata=told | calibration | read,
+        metadata=told | calibration | read | learned,
         checks=(_calibrated(trigger, alarms),),
+        plots=drawn,
     )
 
 
@@ -101,6 +111,26 @@ def recovery(work: Work) -> Made:
     """Clone what people did while they drove, towards where they came to, with the head that the settings choose."""
     from models.recovery_heads import fit_recovery_policy
 
-    head = work.config("recovery_head")
-    fitted = fit_recovery_policy(inputs.episodes(work), work.config("recovery"), head, progress=work.progress)
-    return Made(metadata={"model": fitted.save(work.out), "head": head.head})
+    head, episodes, training = work.config("recovery_head"), inputs.episodes(work), learning.training(work)
+    retrieved = _answered(work, episodes) if head.target == "retrieved" else ()
+    config, progress = work.config("recovery"), work.progress
+    fitted = fit_recovery_policy(episodes, config, head, retrieved=retrieved, progress=progress, training=training)
+    told: dict[str, Any] = {"model": fitted.save(work.out), "head": head.head, "target": head.target}
+    told |= {"stuck states with an answer": len(retrieved)} if retrieved else {}
+    learned, drawn = learning.told(work, training)
+    return Made(metadata=told | learned, plots=drawn)
+
+
+def _answered(work: Work, episodes: Sequence[StepData]) -> list[Answered]:
+    """What memory gives to the labelled stalls."""
+    from models.chunks import answered
+    from models.labelling import trained_labels
+    from models.memory import RecoveryMemory
+    from models.recall import SituationEncoder
+
+    place = work.upstream("memory/recovery")
+    encoder = SituationEncoder.load(place)
+    memory = RecoveryMemory.load(place, encoder.encoder_id)
+    audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
+    stuck = trained_labels(audited, {episode.episode_id: len(episode) for episode in episodes})
+    return list(answered(memory, encoder, episodes, inputs.values(work), stuck))

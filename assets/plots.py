@@ -52,6 +52,21 @@ def learning(curves: Mapping[str, Sequence[tuple[Array, Array]]], ylabel: str) -
     return _png(draw)
 
 
+def descent(curves: Mapping[str, tuple[Array, Array, Array]]) -> bytes:
+    """Steps, loss and validation loss (NaN where none was taken) of each net, on a logarithmic scale of the loss."""
+
+    def draw(axes: Axes) -> None:
+        for number, (name, (steps, losses, validation)) in enumerate(curves.items()):
+            axes.plot(steps, losses, color=f"C{number}", linewidth=0.9, label=name)
+            axes.plot(steps, validation, color=f"C{number}", linewidth=0.9, linestyle="--")
+        axes.set_yscale("symlog", linthresh=1e-3)
+        axes.set_xlabel("steps of training")
+        axes.set_ylabel("loss (dashed: validation)")
+        axes.legend(frameon=False, fontsize=5)
+
+    return _png(draw)
+
+
 def bars(heights: Mapping[str, float], ylabel: str, limit: float | None = None) -> bytes:
     """One bar a name, with a dashed line at `limit`."""
 

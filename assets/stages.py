@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 PartitionKind = Literal["session", "task"]
 TABLE = "table.parquet"
 """the file name of stages whose output is one table"""
+TRAINING = {"training": "models.training:TrainingConfig"}
+"""what stages that train have in common"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Stage:
     """one sentence for the reader of the graph"""
     deps: tuple[str, ...] = ()
     """keys of the stages it reads"""
+    only_with: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    """key of one of `deps` -> config, field and value of settings.json with which alone it is read"""
     code_version: str = "1"
     """to be raised when the same inputs give another output"""
     configs: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +42,11 @@ class Stage:
     checks: tuple[str, ...] = ()
     """names of its checks; the first one fails where the data are refused"""
     kinds: tuple[str, ...] = ()
+
+    def reads(self, settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Those of `deps` that are read with a workspace's settings."""
+        asked = {key: settings.get(config, {}).get(name) == it for key, (config, name, it) in self.only_with.items()}
+        return [key for key in self.deps if asked.get(key, True)]
 
     @property
     def group(self) -> str:
@@ -97,7 +106,7 @@ STAGES: tuple[Stage, ...] = (
         partition="task",
         about="The base policy, cloned from the demonstrations.",
         deps=("episodes/decided", "episodes/split"),
-        configs={"policy": "models.policy:PolicyConfig"},
+        configs={"policy": "models.policy:PolicyConfig", **TRAINING},
         collection="demo",
         checks=("demonstrations",),
         kinds=("pytorch",),
@@ -108,7 +117,7 @@ STAGES: tuple[Stage, ...] = (
         partition="task",
         about="The proxy value: how far the task is, learned from successes only, cross-fitted.",
         deps=("episodes/decided", "episodes/split"),
-        configs={"value": "models.value:ValueConfig"},
+        configs={"value": "models.value:ValueConfig", **TRAINING},
         checks=("outcomes_known", "calibration"),
         kinds=("pytorch",),
     ),
@@ -146,21 +155,12 @@ STAGES: tuple[Stage, ...] = (
         partition="task",
         about="Future, twin value, risk and trigger heads, and the trigger's calibrated threshold.",
         deps=("labels/audited", "values/model", "episodes/split"),
-        configs={"intervention": "models.intervention:InterventionConfig", "trigger": "models.trigger:TriggerConfig"},
-        checks=("calibrated",),
-        kinds=("pytorch",),
-    ),
-    Stage(
-        key="models/recovery",
-        code_version="2",
-        partition="task",
-        about="The goal-conditioned recovery policy: from a stuck state and a goal to the next eight actions.",
-        deps=("episodes/decided", "episodes/split"),
         configs={
-            "recovery": "models.recovery:RecoveryConfig",
-            "recovery_head": "models.recovery_heads:RecoveryHeadConfig",
+            "intervention": "models.intervention:InterventionConfig",
+            "trigger": "models.trigger:TriggerConfig",
+            **TRAINING,
         },
-        checks=("human_segments",),
+        checks=("calibrated",),
         kinds=("pytorch",),
     ),
     Stage(
@@ -173,6 +173,21 @@ STAGES: tuple[Stage, ...] = (
         freeze="pairs",
         checks=("memory_valid",),
         kinds=("safetensors", "parquet"),
+    ),
+    Stage(
+        key="models/recovery",
+        code_version="2",
+        partition="task",
+        about="The goal-conditioned recovery policy: from a stuck state and a goal to the next eight actions.",
+        deps=("episodes/decided", "episodes/split", "memory/recovery"),
+        only_with={"memory/recovery": ("recovery_head", "target", "retrieved")},
+        configs={
+            "recovery": "models.recovery:RecoveryConfig",
+            "recovery_head": "models.recovery_heads:RecoveryHeadConfig",
+            **TRAINING,
+        },
+        checks=("human_segments",),
+        kinds=("pytorch",),
     ),
     Stage(
         key="triggers/curves",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from assets import checks, inputs, plots
+from assets import checks, inputs, learning, plots
 from assets.graph import stage
 from assets.making import Made, Work
 from episodes.record import Array
@@ -34,7 +34,8 @@ def model(work: Work) -> Made:
     if known.blocks:
         return Made(checks=(known,))
     episodes = inputs.episodes(work)
-    fitted = fit_value(episodes, work.config("value"), progress=work.progress)
+    training = learning.training(work)
+    fitted = fit_value(episodes, work.config("value"), progress=work.progress, training=training)
     model_hash = fitted.save(work.out)
     judged = [episode for episode in episodes if episode.success is not None]
     curves = {episode.episode_id: inputs.curves_of(fitted, model_hash, episode) for episode in judged}
@@ -42,14 +43,16 @@ def model(work: Work) -> Made:
     scores = {name: curve.success_score for name, curve in curves.items()}
     pace_s = fitted.median_duration_s
     report = value_report(judged, values, scores, median_duration_s=pace_s)
-    learned = [episode for episode in judged if episode.group_id in fitted.fold_of]
-    lines = value_gate(learned, values, scores, median_duration_s=pace_s, reference=without_pictures(learned, fitted))
+    own = [episode for episode in judged if episode.group_id in fitted.fold_of]
+    lines = value_gate(own, values, scores, median_duration_s=pace_s, reference=without_pictures(own, fitted))
     (work.out / "gate.json").write_text(json.dumps(checks.gate_json(lines), indent=1, allow_nan=False))
     told = {"model": model_hash, "trained on": len(fitted.fold_of), "median duration, s": pace_s}
+    learned, drawn = learning.told(work, training)
+    curve = plots.curves(_by_outcome((episode, values[episode.episode_id]) for episode in judged), "V")
     return Made(
-        metadata=told | checks.figures(report),
+        metadata=told | checks.figures(report) | learned,
         checks=(known, checks.value_calibration(lines)),
-        plots={"curves": plots.curves(_by_outcome((episode, values[episode.episode_id]) for episode in judged), "V")},
+        plots={"curves": curve, **drawn},
     )
 
 

@@ -88,7 +88,7 @@ def _wanted(snapshot: Snapshot, stage: Stage, partition: str, version_of: Versio
 def upstream(snapshot: Snapshot, stage: Stage, partition: str) -> Iterator[tuple[Stage, str]]:
     """Each stage and partition that a partition of `stage` reads: its own task's, all sessions of it if need be."""
     task = snapshot.task(stage.partition, partition)
-    for key in stage.deps:
+    for key in stage.reads(snapshot.settings):
         dep = STAGE[key]
         if dep.partition == "task":
             partitions: Sequence[str] = [task]

@@ -56,11 +56,12 @@ class Scope:
         unknown = sorted(set(targets) - set(STAGE))
         if unknown:
             raise UsageError(f"there is no asset {unknown[0]!r}; there are {', '.join(STAGE)}")
-        tasks = Snapshot.take(workspace).tasks
+        snapshot = Snapshot.take(workspace)
+        tasks = snapshot.tasks
         if task is not None and task not in tasks:
             raise UsageError(f"there is no task {task!r} in {workspace.root}; there are: {', '.join(tasks) or 'none'}")
         chosen = None if partitions is None else frozenset(partitions)
-        return cls(keys=frozenset(reach(targets, only=only)), task=task, partitions=chosen)
+        return cls(keys=frozenset(reach(targets, snapshot.settings, only=only)), task=task, partitions=chosen)
 
     def holds(self, found: Survey, key: str, partition: str) -> bool:
         chosen = self.partitions is None or partition in self.partitions

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from assets.settings import Settings
 from assets.stages import STAGES, Stage
 from assets.versions import Stale, Survey, upstream
 
@@ -39,12 +40,12 @@ def batches(stale: Sequence[Stale], stages: Sequence[Stage], order: Sequence[str
     return [Batch(found, tuple(neighbours)) for found, neighbours in runs if found]
 
 
-def reach(targets: Collection[str], *, only: bool) -> set[str]:
-    """Keys of the named stages (all, without names) and, unless `only`, of all they read."""
+def reach(targets: Collection[str], settings: Settings, *, only: bool) -> set[str]:
+    """Keys of the named stages (all, without names) and, unless `only`, of all they read with these settings."""
     wanted = set(targets) or {stage.key for stage in STAGES}
     for stage in () if only else reversed(STAGES):
         if stage.key in wanted:
-            wanted |= set(stage.deps)
+            wanted |= set(stage.reads(settings))
     return wanted
 
 

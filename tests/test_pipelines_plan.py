@@ -49,15 +49,21 @@ def test_tasks_never_share_a_run() -> None:
 
 
 def test_a_target_reaches_all_it_reads_unless_it_is_to_be_alone() -> None:
-    assert reach(["values/model"], only=False) == {
+    assert reach(["values/model"], {}, only=False) == {
         "values/model",
         "episodes/split",
         "episodes/decided",
         "episodes/validated",
         "episodes/raw",
     }
-    assert reach(["values/model"], only=True) == {"values/model"}
-    assert reach([], only=False) == set(STAGE)
+    assert reach(["values/model"], {}, only=True) == {"values/model"}
+    assert reach([], {}, only=False) == set(STAGE)
+
+
+def test_a_stage_that_is_read_with_one_setting_alone_is_reached_with_that_alone() -> None:
+    asked = {"recovery_head": {"target": "retrieved"}}
+    assert "memory/recovery" in reach(["models/recovery"], asked, only=False)
+    assert "memory/recovery" not in reach(["models/recovery"], {"recovery_head": {"head": "flow"}}, only=False)
 
 
 def test_only_what_reads_nothing_stale_outside_its_own_batch_is_ready(tmp_path: Path) -> None:
