@@ -129,6 +129,27 @@ def test_a_site_file_that_cannot_be_right_is_refused_before_anything(
     assert not root.exists()
 
 
+@pytest.mark.parametrize(
+    ("address", "code", "said"),
+    [
+        ("simulated:", 0, "camera third: simulated:"),
+        ("v4l2:/dev/nowhere", 6, "/dev/nowhere does not open as v4l2"),
+        ("webcam", 2, "is no camera"),
+    ],
+)
+def test_cameras_with_a_device_are_the_sites_and_a_missing_one_is_one_sentence(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str, code: int, said: str
+) -> None:
+    site, root = tmp_path / "lab.toml", tmp_path / "none"
+    site.write_text(f'cameras = [{{ name = "third", address = "{address}" }}]\n{SIMULATED.read_text()}')
+    wired = ["--robot", "ur", "--host", host, "--site", str(site), "--root", str(root)]
+    assert main(["collect", "--dry-run", *wired]) == code
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+    assert len(told.err.strip().splitlines()) == (code != 0)
+    assert not root.exists()
+
+
 def test_no_library_and_no_robot_are_one_sentence_and_exit_6(
     host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

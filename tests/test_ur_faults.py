@@ -33,8 +33,6 @@ from robot_io.ursim.fault_client import FAULT_PORT, inject
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ursim")]
 CELL = 30010
 STANDS_S = 0.2
-LATER_S = {"fin": 0.5, "undersized 100": 0.5}
-"""the client starts its script again before a worker on a busy machine sees the end: the arm goes to its last target"""
 UNNOTICED_S, WAITED_S = 1.0, 12.0
 
 STOPS = {
@@ -86,6 +84,7 @@ UNNOTICED = (
     "spoil actual_TCP_force nan",
 )
 REFUSED = {
+    "wrong_version": "does not accept RTDE version 2",
     "not_found actual_q": "cannot be controlled",
     "in_use": "cannot be controlled",
     "no_start": "cannot be controlled|sends no data|does not start|process ended",
@@ -210,7 +209,7 @@ def test_the_arm_stands_within_200_ms_and_the_driver_says_why(host: str, line: s
         why = drive.until_stopped()
         assert re.search(STOPS[line], why), why
         assert why.endswith("look at the arm, then start again")
-        assert stood_s(host, since_s) <= LATER_S.get(line, STANDS_S)
+        assert stood_s(host, since_s) <= STANDS_S
 
     driven(host, broken)
 
@@ -302,7 +301,7 @@ def test_a_target_that_is_none_never_reaches_the_worker(host: str, target: np.nd
         arm.hold()
 
 
-@pytest.mark.parametrize("way", [np.array([0.3, 0.0, 0, 0, 0, 0]), np.array([-1.0, 1.0, 0, 0, 0, 0])])
+@pytest.mark.parametrize("way", [np.array([0.3, 0.0, 0, 0, 0, 0]), np.array([1.0, 1.0, 1.0, 3.0, 3.0, 3.0])])
 def test_a_jump_of_the_target_is_a_motion_within_the_limits(host: str, way: np.ndarray) -> None:
     def jumped(arm: UrArm, drive: Drive) -> None:
         limits = arm.config.limits

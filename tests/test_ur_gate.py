@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from math import hypot, sqrt
 from pathlib import Path
 
@@ -14,14 +15,18 @@ from hypothesis import strategies as st
 
 from episodes.errors import DeviceError, UsageError
 from robot_io.ur import frames, kinematics
+from robot_io.ur.bounds import axis_bounds
 from robot_io.ur.clearance import clearance, singularity
 from robot_io.ur.gate import CHAIN, Cycle, Passing, Step, gate
 from robot_io.ur.limiter import Bounds, Moving, limited
-from robot_io.ur.limits import Block
-from robot_io.ur.link import Reading
+from robot_io.ur.limits import Block, Limits
+from robot_io.ur.link import LinkConfig, Reading
 from robot_io.ur.site import SIMULATED, read_limits, simulated_limits, told
 from robot_io.ur.watch import Exit, Seen
+from robot_io.ursim.limits import JOINT_CHANGE_RAD_S2
+from robot_io.ursim.motion import JointTarget, Servo
 
+LINK = LinkConfig(host="127.0.0.2")
 DT_S = 0.008
 LIMITS = simulated_limits()
 POST = Block(name="post", low=(0.52, -0.05, 0.0), high=(0.6, 0.05, 0.3))
@@ -64,9 +69,15 @@ def a_cycle(**changes: object) -> Cycle:
         "measured": START,
         "moving": tuple(Moving(x) for x in START.tolist()),
         "joints": joints_at(START),
+        "joint_speeds": np.zeros(6),
         "wanted_before": START,
-    }
-    return Cycle(**(given_ | changes))  # type: ignore[arg-type]
+    } | changes
+    return Cycle(bounds=bounds_of(given_["limits"]), **given_)  # type: ignore[arg-type]
+
+
+@cache
+def bounds_of(limits: Limits) -> tuple[Bounds, ...]:
+    return axis_bounds(limits, TOOL, joints_at(START))
 
 
 def with_reading(**changes: object) -> Cycle:
@@ -83,7 +94,12 @@ def sequence(limits: object, asked: list[np.ndarray]) -> Iterator[tuple[Cycle, P
             return
         yield cycle, passed
         cycle = replace(
-            cycle, moving=passed.moving, joints=passed.joints, measured=passed.pose, wanted_before=np.array(wanted)
+            cycle,
+            moving=passed.moving,
+            joints=passed.joints,
+            joint_speeds=(passed.joints - cycle.joints) / DT_S,
+            measured=passed.pose,
+            wanted_before=np.array(wanted),
         )
 
 
@@ -118,7 +134,9 @@ def test_whatever_is_asked_what_is_sent_is_within_every_limit(seed: int) -> None
             assert abs(then.a) <= share * (motion.acceleration_rad_s2 if turns else motion.acceleration_m_s2)
             assert abs(then.a - now.a) / DT_S <= 1.001 * share * (motion.jerk_rad_s3 if turns else motion.jerk_m_s3)
             assert then.v == pytest.approx((then.x - now.x) / DT_S, abs=1e-6), "its speed is that of what is sent"
-        assert np.abs(passed.joints - before.joints).max() <= FENCED.joints.speed_rad_s * DT_S
+        speeds = (passed.joints - before.joints) / DT_S
+        assert np.abs(speeds).max() <= FENCED.joints.speed_rad_s
+        assert np.abs(speeds - before.joint_speeds).max() / DT_S <= FENCED.joints.acceleration_rad_s2
         assert np.abs(passed.joints).max() <= kinematics.SPAN_RAD - FENCED.joints.margin_rad
         assert singularity(passed.joints, TOOL) >= FENCED.joints.singular
         assert clearance(passed.joints, TOOL) >= FENCED.joints.clearance_m
@@ -135,11 +153,14 @@ def test_a_run_at_full_speed_into_a_post_stops_before_it_and_comes_out_again(asi
 
 
 BOUNDS = st.builds(
-    lambda width, speed, acceleration, jerk: Bounds(-width, width, speed, acceleration, jerk * acceleration),
+    lambda width, speed, acceleration, jerk, sure: Bounds(
+        -width, width, speed, acceleration, jerk * acceleration, sure * acceleration
+    ),
     st.floats(0.05, 1.0),
     st.floats(0.05, 1.0),
     st.floats(1.0, 30.0),
     st.floats(5.0, 500.0),
+    st.floats(0.1, 1.0),
 )
 
 
@@ -164,7 +185,7 @@ def test_what_is_within_its_limits_goes_through_unchanged() -> None:
 
 
 def test_an_axis_comes_to_its_target_after_a_jump_and_stands() -> None:
-    bounds, now, way = Bounds(-1.0, 1.0, 0.3, 10.0, 3000.0), Moving(0.0), []
+    bounds, now, way = Bounds(-1.0, 1.0, 0.3, 10.0, 3000.0, 10.0), Moving(0.0), []
     for _ in range(120):
         now = limited(now, 0.1, 0.0, bounds, DT_S)
         way.append(now.x)
@@ -220,18 +241,37 @@ def test_what_is_no_pose_brakes(asked: np.ndarray) -> None:
 
 def test_joint_limits_are_kept() -> None:
     slow = replace(LIMITS, joints=replace(LIMITS.joints, speed_rad_s=1e-5))
+    stiff = replace(LIMITS, joints=replace(LIMITS.joints, acceleration_rad_s2=1e-3))
     clear = replace(LIMITS, joints=replace(LIMITS.joints, clearance_m=0.2))
     straight = replace(LIMITS, joints=replace(LIMITS.joints, singular=0.2))
-    for limits, place, why in (
-        (slow, START + 0.05, "would be faster"),
-        (clear, START - np.array([0.16, 0, 0, 0, 0, 0]), "own links"),
-        (straight, START - np.array([0.16, 0, 0, 0, 0, 0]), "singular"),
+    for limits, place, speed, why in (
+        (slow, START + 0.05, 0.05, "would be faster"),
+        (stiff, START + 0.05, 0.05, "would change by more"),
+        (clear, START - np.array([0.16, 0, 0, 0, 0, 0]), 0.0, "own links"),
+        (straight, START - np.array([0.16, 0, 0, 0, 0, 0]), 0.0, "singular"),
     ):
-        moving = tuple(Moving(x) for x in place.tolist())
+        moving = tuple(Moving(x, speed) for x in place.tolist())
         near = a_cycle(limits=limits, moving=moving, measured=place, wanted_before=place, joints=joints_at(place))
         passed = gate(place + 0.001, near)
         assert passed.stop is Exit.OUT_OF_LIMITS
         assert why in passed.why
+
+
+@pytest.mark.parametrize(
+    "way", [[1, 1, 1, 3, 3, 3], [-1, 1, 0, 0, 0, 0], [-1, -1, -1, -3, -3, -3], [0, 0, 0, 9, -9, 9]]
+)
+def test_a_jump_that_also_turns_is_far_from_what_the_controller_stops(way: list[float]) -> None:
+    """The joints sent, through the servo of the simulated controller, which stops at a sudden change of its target."""
+    arm, changes = JointTarget(joints_at(START), np.zeros(6)), []
+    servo = Servo(arm.q, LINK.lookahead_s, LINK.gain)
+    way_there = [START + np.array(way)] * 100 + [START] * 100
+    sent = [passed.joints for _, passed in sequence(LIMITS, way_there)]
+    assert len(sent) == len(way_there), "the worker does not leave"
+    for servo.goal in sent:
+        for _ in range(4):
+            before, arm = arm, servo.step(arm, DT_S / 4)
+            changes.append(np.abs(arm.qd - before.qd).max() / (DT_S / 4))
+    assert max(changes) < 0.7 * JOINT_CHANGE_RAD_S2
 
 
 def test_a_capsule_model_knows_a_folded_arm() -> None:
@@ -255,6 +295,11 @@ def test_an_arm_outside_of_its_workspace_is_not_driven_back() -> None:
         ("lead_rad = 0.3", "led_rad = 0.3", r"motion.lead_rad \(field required\)"),
         ("[joints]", "[joints]\nspeed = 1.0", "joints.speed"),
         ("speed_m_s = 0.5", "speed_m_s = 1.6", "motion.speed_m_s is 1.6; give .* to 1.5"),
+        (
+            "acceleration_rad_s2 = 40.0   ",
+            "acceleration_rad_s2 = 41.0",
+            "joints.acceleration_rad_s2 is 41; give .* to 40",
+        ),
         ("hard_n = 100.0", "hard_n = 200.0", "force.hard_n is 200"),
         ("soft_n = 60.0", "soft_n = 120.0", "do not fit"),
         ("payload_kg = 0.92", "", r"calibration.payload_kg \(field required\)"),
@@ -280,7 +325,13 @@ def test_a_site_file_that_cannot_be_right_is_one_sentence(tmp_path: Path, before
 
 def test_the_limits_are_told_to_a_person() -> None:
     said = told(replace(LIMITS, workspace=FENCED.workspace))
-    for part in ("simulated cell, version 1", "keeps out of post", "never above 100 N", "0.5 m/s", "2 rad/s"):
+    for part in (
+        "simulated cell, version 1",
+        "keeps out of post",
+        "never above 100 N",
+        "0.5 m/s",
+        "1.5 rad/s, 40 rad/s2",
+    ):
         assert part in said
     with pytest.raises(UsageError, match="cannot be read"):
         read_limits(Path("nowhere.toml"))

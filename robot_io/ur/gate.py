@@ -4,7 +4,8 @@
     fresh       state and commands are new enough, and say what can be; else it brakes, and then the worker leaves
     workspace   the box clips; cone and keep-outs brake, before full braking would end inside them
     motion      lead, speed, acceleration and jerk of the tool, on each axis
-    joints      reach, ends, speed, singularity, and the arm's own links; else the worker leaves, and this is not sent
+    joints      speed and acceleration of each joint: the tool brakes as far as they need it. Reach, ends, singularity,
+                the arm's own links; else the worker leaves, and this is not sent
     force       above the hard limit the worker leaves
     controller  a robot that is not running ends it
     watchdog    a cycle that is later than the watchdog allows brakes
@@ -19,21 +20,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from functools import cache
 from math import hypot, sqrt
 
 import numpy as np
 
 from episodes.record import Array
 from robot_io.ur import frames, kinematics
+from robot_io.ur.bounds import AXES, stopping_length
 from robot_io.ur.clearance import clearance, singularity
-from robot_io.ur.limiter import Bounds, Moving, limited
-from robot_io.ur.limits import Block, Limits, Motion
-from robot_io.ur.link import Reading, why_unready
+from robot_io.ur.limiter import Bounds, Moving, between, limited
+from robot_io.ur.limits import Block, Limits
+from robot_io.ur.link import Reading, why_stopped
 from robot_io.ur.watch import Exit, Seen
 
-PROGRAM_PLAYING = 2
-AXES = 6
+HALVINGS = 6
 
 
 class Step(IntEnum):
@@ -64,8 +64,12 @@ class Cycle:
     """(6,) tool pose"""
     moving: tuple[Moving, ...]
     """the tool pose sent last, axis by axis"""
+    bounds: tuple[Bounds, ...]
+    """of each axis (`bounds.axis_bounds`)"""
     joints: Array
     """(6,) sent last"""
+    joint_speeds: Array
+    """(6,) of what was sent last"""
     wanted_before: Array
     """(6,) the pose asked for a cycle ago"""
     late_s: float = 0.0
@@ -134,11 +138,11 @@ def in_workspace(passing: Passing, cycle: Cycle) -> Passing:
     if not space.keep_out and _may_lean(cycle.limits) <= space.tilt_rad:
         return passing
     now, then = _sent(cycle), _places(_moved(passing, cycle))
-    margin = stopping_length(_bounds(cycle.limits)[:3], cycle.dt_s)
+    margin = stopping_length(cycle.bounds[:3], cycle.dt_s)
     for block in space.keep_out:
         if _depth(then, block, margin) > max(0.0, _depth(now, block, margin)):
             return passing.braking(Step.WORKSPACE, f"the tool would come into {block.name}")
-    most = space.tilt_rad - stopping_length(_bounds(cycle.limits)[3:], cycle.dt_s) * sqrt(2.0)
+    most = space.tilt_rad - stopping_length(cycle.bounds[3:], cycle.dt_s) * sqrt(2.0)
     if hypot(then[3], then[4]) > max(most, hypot(now[3], now[4])):
         return passing.braking(Step.WORKSPACE, f"the tool would lean by more than {space.tilt_rad:g} rad")
     return passing
@@ -157,24 +161,64 @@ def in_motion_limits(passing: Passing, cycle: Cycle) -> Passing:
 
 
 def in_joint_limits(passing: Passing, cycle: Cycle) -> Passing:
-    """Our own inverse: a pose out of reach would end the program of the robot."""
+    """Our own inverse: a pose out of reach would end the program of the robot, a joint too quick stop it for safety."""
     limits = cycle.limits.joints
-    joints = kinematics.inverse(frames.tool_in_base(passing.pose) @ np.linalg.inv(cycle.tool), cycle.joints)
-    if joints is None:
-        why = f"the pose {np.round(passing.pose, 3).tolist()} is out of the arm's reach"
-    elif np.abs(joints).max() > kinematics.SPAN_RAD - limits.margin_rad:
+    slowed, why = _as_quick_as_joints_can(passing, cycle)
+    joints = slowed.joints
+    if why:
+        return passing.stopping(Step.JOINTS, Exit.OUT_OF_LIMITS, why)
+    if np.abs(joints).max() > kinematics.SPAN_RAD - limits.margin_rad:
         why = f"joint {int(np.abs(joints).argmax()) + 1} would come to its end"
-    elif np.abs(joints - cycle.joints).max() > limits.speed_rad_s * cycle.dt_s:
-        why = (
-            f"joint {int(np.abs(joints - cycle.joints).argmax()) + 1} would be faster than {limits.speed_rad_s:g} rad/s"
-        )
     elif singularity(joints, cycle.tool) < limits.singular:
         why = "the arm would come to a singular position"
     elif clearance(joints, cycle.tool) < limits.clearance_m:
         why = "the tool would come too near to the arm's own links"
     else:
-        return replace(passing, joints=joints)
+        return slowed
     return passing.stopping(Step.JOINTS, Exit.OUT_OF_LIMITS, why)
+
+
+def _as_quick_as_joints_can(passing: Passing, cycle: Cycle) -> tuple[Passing, str]:
+    """As asked for, or as much nearer to braking as the joints need; and why, where braking is too much as well."""
+    asked = _placed(passing, passing.moving, cycle)
+    if not _too_quick(asked, cycle):
+        return asked, ""
+    gentle = [
+        limited(now, None, 0.0, of.gentle(), cycle.dt_s) for now, of in zip(cycle.moving, cycle.bounds, strict=True)
+    ]
+    ways = list(zip(gentle, passing.moving, cycle.moving, strict=True))
+    best, share, step = _placed(passing, tuple(gentle), cycle), 0.0, 0.5
+    for _ in range(HALVINGS):
+        moving = tuple(between(*way, share + step, cycle.dt_s) for way in ways)
+        tried = _placed(passing, moving, cycle)
+        if not _too_quick(tried, cycle):
+            best, share = tried, share + step
+        step /= 2.0
+    slowed = replace(best, reasons=(*passing.reasons, (Step.JOINTS, "slowed to what the joints can")))
+    return slowed, _too_quick(best, cycle)
+
+
+def _placed(passing: Passing, moving: tuple[Moving, ...], cycle: Cycle) -> Passing:
+    """Where the tool is then, and the joints; none where it is out of reach."""
+    pose = _places(moving)
+    joints = kinematics.inverse(frames.tool_in_base(pose) @ np.linalg.inv(cycle.tool), cycle.joints)
+    return replace(passing, pose=pose, moving=moving, joints=np.empty(0) if joints is None else joints)
+
+
+def _too_quick(passing: Passing, cycle: Cycle) -> str:
+    """Which joint would be, or empty."""
+    if not len(passing.joints):
+        return f"the pose {np.round(passing.pose, 3).tolist()} is out of the arm's reach"
+    limits = cycle.limits.joints
+    speeds = (passing.joints - cycle.joints) / cycle.dt_s
+    changes = (speeds - cycle.joint_speeds) / cycle.dt_s
+    if np.abs(speeds).max() > limits.speed_rad_s:
+        return f"joint {int(np.abs(speeds).argmax()) + 1} would be faster than {limits.speed_rad_s:g} rad/s"
+    if np.abs(changes).max() > limits.acceleration_rad_s2:
+        return (
+            f"joint {int(np.abs(changes).argmax()) + 1} would change by more than {limits.acceleration_rad_s2:g} rad/s2"
+        )
+    return ""
 
 
 def below_hard_force(passing: Passing, cycle: Cycle) -> Passing:
@@ -187,10 +231,7 @@ def below_hard_force(passing: Passing, cycle: Cycle) -> Passing:
 
 def controller_runs(passing: Passing, cycle: Cycle) -> Passing:
     """What the controller says of itself."""
-    reading = cycle.reading
-    why = why_unready(reading.safety_mode, reading.robot_mode)
-    if not why and reading.runtime != PROGRAM_PLAYING:
-        why = f"the arm's program is not running (runtime state {reading.runtime})"
+    why = why_stopped(cycle.reading)
     return passing.stopping(Step.CONTROLLER, Exit.ROBOT_STOPPED, why) if why else passing
 
 
@@ -214,6 +255,10 @@ CHAIN: tuple[Check, ...] = (
 )
 
 
+STANDING: tuple[Check, ...] = (fresh, below_hard_force, controller_runs)
+"""where no time has passed for the controller: what was sent last is sent again"""
+
+
 def gate(wanted: Array, cycle: Cycle, chain: tuple[Check, ...] = CHAIN) -> Passing:
     """What of the pose asked for is sent; with `stop`, nothing is."""
     passing = Passing(pose=wanted, moving=cycle.moving, joints=cycle.joints)
@@ -224,44 +269,13 @@ def gate(wanted: Array, cycle: Cycle, chain: tuple[Check, ...] = CHAIN) -> Passi
     return passing
 
 
-@cache
-def stopping_length(bounds: tuple[Bounds, ...], dt_s: float) -> float:
-    """How far full braking from full speed, and from accelerating, goes at most on one axis."""
-    return max(_stopping(each, dt_s) for each in bounds)
-
-
-def _stopping(bounds: Bounds, dt_s: float) -> float:
-    free = replace(bounds, low=-np.inf, high=np.inf)
-    moving = Moving(0.0, bounds.speed, 0.0)
-    while moving.v > 0.0:
-        moving = limited(moving, None, 0.0, free, dt_s)
-    return moving.x + 2.0 * bounds.speed * dt_s + bounds.speed * bounds.acceleration / bounds.jerk
-
-
-@cache
-def _bounds(limits: Limits) -> tuple[Bounds, ...]:
-    """Of each axis: a vector's length is kept where each of its three parts keeps its share."""
-    low, high = limits.workspace.low, limits.workspace.high
-    return tuple(Bounds(low[axis], high[axis], *_share(limits.motion, turns=axis > 2)) for axis in range(AXES))
-
-
-def _share(motion: Motion, *, turns: bool) -> tuple[float, float, float]:
-    lengths = (
-        (motion.speed_rad_s, motion.acceleration_rad_s2, motion.jerk_rad_s3)
-        if turns
-        else (motion.speed_m_s, motion.acceleration_m_s2, motion.jerk_m_s3)
-    )
-    speed, acceleration, jerk = (length / sqrt(3.0) for length in lengths)
-    return speed, acceleration, jerk
-
-
 def _moved(passing: Passing, cycle: Cycle) -> tuple[Moving, ...]:
     """Each axis a cycle later; one that begins outside of the box may come back into it."""
     speeds = (passing.pose - cycle.wanted_before) / cycle.dt_s
     wanted = [None] * AXES if passing.brakes else passing.pose.tolist()
     return tuple(
         limited(now, to, speed, _reaching(bounds, now), cycle.dt_s)
-        for now, to, speed, bounds in zip(cycle.moving, wanted, speeds.tolist(), _bounds(cycle.limits), strict=True)
+        for now, to, speed, bounds in zip(cycle.moving, wanted, speeds.tolist(), cycle.bounds, strict=True)
     )
 
 

@@ -100,6 +100,8 @@ class Joints:
     margin_rad: float
     """kept from the end of each joint"""
     speed_rad_s: float
+    acceleration_rad_s2: float
+    """of what is sent, from one cycle to the next"""
     singular: float
     """smallest singular value of the Jacobian that is driven at"""
     clearance_m: float
@@ -134,6 +136,18 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Filmed:
+    """A camera of the cell and its device."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    name: str
+    """as a robot's observation has it: `third`, `wrist`"""
+    address: str
+    """as `robot_io.cameras.rig` has them: `v4l2:/dev/video0`, `realsense:SERIAL`"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """All of it, and the version of the file it stands in."""
 
@@ -149,6 +163,8 @@ class Limits:
     watchdog_hz: float
     """the controller ends the program when commands come less often"""
     patience: Patience
+    cameras: tuple[Filmed, ...] = ()
+    """those with a device of their own; the rest are the cell's"""
 
     def __post_init__(self) -> None:
         for name, given, least, most in self._spans():
@@ -200,6 +216,7 @@ class Limits:
         yield "motion.jerk_rad_s3", motion.jerk_rad_s3, STEEP * motion.acceleration_rad_s2, 1e6
         yield "joints.margin_rad", joints.margin_rad, 0.0, np.pi
         yield "joints.speed_rad_s", joints.speed_rad_s, small, np.pi
+        yield "joints.acceleration_rad_s2", joints.acceleration_rad_s2, small, 40.0
         yield "joints.singular", joints.singular, small, 0.2
         yield "joints.clearance_m", joints.clearance_m, 0.0, 0.2
         yield "force.soft_n", self.force.soft_n, small, 150.0

@@ -9,12 +9,14 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from socket import create_connection, socket
 from typing import Any, Protocol
 
 import numpy as np
 
 from episodes.errors import DeviceError, MissingExtra
 from episodes.record import Array
+from robot_io.ur.hangup import connections
 from robot_io.ur.messages import VECTOR
 
 VARIABLES = [
@@ -31,7 +33,10 @@ VARIABLES = [
     "robot_status_bits",
     "safety_status_bits",
 ]
-ROBOT_RUNNING, SAFETY_NORMAL = 7, 1
+ROBOT_RUNNING, SAFETY_NORMAL, PROGRAM_PLAYING = 7, 1, 2
+RTDE_PORT, ANSWER_S = 30004, 2.0
+VERSION_2, ACCEPTED = b"\x00\x05V\x00\x02", b"\x00\x04V\x01"
+"""the first request of a connection and its answer: length, kind, number"""
 CONTROL_HZ = 500.0
 """of the command interface: an answer takes two of its cycles"""
 
@@ -97,6 +102,7 @@ class RtdeLink:
 
     def __init__(self, config: LinkConfig) -> None:
         self._config = config
+        _must_speak_version_2(config.host)
         try:
             receive, control = import_module("rtde_receive"), import_module("rtde_control")
         except ImportError as error:
@@ -134,6 +140,10 @@ class RtdeLink:
     def is_connected(self) -> bool:
         return bool(self._receive.isConnected() and self._control.isConnected())
 
+    def connections(self) -> list[socket]:
+        """Those whose end is the end."""
+        return connections(RTDE_PORT)
+
     def prepare(self, setup: Setup) -> None:
         control = self._control
         done = (
@@ -164,11 +174,32 @@ class RtdeLink:
             self._control.stopScript()
 
 
+def _must_speak_version_2(host: str) -> None:
+    """The client sends its version and does not look at the answer."""
+    try:
+        with create_connection((host, RTDE_PORT), timeout=ANSWER_S) as asking:
+            asking.sendall(VERSION_2)
+            with asking.makefile("rb") as answers:
+                accepted = answers.read(len(ACCEPTED)) == ACCEPTED
+    except OSError as error:
+        raise DeviceError(f"the arm at {host} cannot be controlled (port {RTDE_PORT}: {error})") from error
+    if not accepted:
+        raise DeviceError(f"the arm at {host} cannot be controlled (it does not accept RTDE version 2)")
+
+
 def why_unready(safety_mode: int, robot_mode: int) -> str:
     """Which of its modes keeps the arm from moving; empty where none does."""
     if safety_mode != SAFETY_NORMAL:
         return f"the arm is stopped for safety (safety mode {safety_mode})"
     return f"the arm is not running (robot mode {robot_mode})" if robot_mode != ROBOT_RUNNING else ""
+
+
+def why_stopped(reading: Reading) -> str:
+    """The same, or that the program does not run."""
+    why = why_unready(reading.safety_mode, reading.robot_mode)
+    if why or reading.runtime == PROGRAM_PLAYING:
+        return why
+    return f"the arm's program is not running (runtime state {reading.runtime})"
 
 
 def _first_line(error: Exception) -> str:

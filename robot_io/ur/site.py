@@ -54,12 +54,14 @@ def told(limits: Limits) -> str:
             f"tool: {motion.speed_m_s:g} m/s, {motion.acceleration_m_s2:g} m/s2, {motion.jerk_m_s3:g} m/s3; "
             f"{motion.speed_rad_s:g} rad/s, {motion.acceleration_rad_s2:g} rad/s2, {motion.jerk_rad_s3:g} rad/s3; "
             f"leads by {motion.lead_m:g} m, {motion.lead_rad:g} rad",
-            f"joints: {joints.speed_rad_s:g} rad/s, {joints.margin_rad:g} rad from their ends; "
+            f"joints: {joints.speed_rad_s:g} rad/s, {joints.acceleration_rad_s2:g} rad/s2, "
+            f"{joints.margin_rad:g} rad from their ends; "
             f"singular below {joints.singular:g}; {joints.clearance_m:g} m from the arm's own links",
             f"force: {limits.force.soft_n:g} N for {limits.force.soft_s:g} s, never above {limits.force.hard_n:g} N",
             f"holds after {patience.hold_after_s:g} s without a state, {patience.command_s:g} s without a command; "
             f"leaves after {patience.leave_after_s:g} s, {patience.driver_s:g} s; "
             f"the controller's watchdog after {1.0 / limits.watchdog_hz:g} s",
+            *(f"camera {each.name}: {each.address}" for each in limits.cameras),
         ]
     )
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
 import numpy as np
 
@@ -21,16 +22,20 @@ from episodes.errors import DeviceError, RegraspError
 from episodes.record import Array
 from robot_io.ur import frames, kinematics
 from robot_io.ur.admittance import Admittance
-from robot_io.ur.gate import Cycle, Passing, Step, gate
+from robot_io.ur.bounds import axis_bounds
+from robot_io.ur.gate import STANDING, Cycle, Passing, Step, gate
+from robot_io.ur.hangup import when_ended
 from robot_io.ur.limiter import Moving
 from robot_io.ur.limits import Limits
-from robot_io.ur.link import Link, LinkConfig, Reading, RtdeLink
+from robot_io.ur.link import Link, LinkConfig, Reading, RtdeLink, why_stopped
 from robot_io.ur.messages import ArmState, Command, Order, Phase, columns, from_row, to_row
 from robot_io.ur.ring import Ring
 from robot_io.ur.site import simulated_limits
 from robot_io.ur.watch import Exit, Seen, Watch
 
 STATE_ROWS, COMMAND_ROWS = 4096, 64
+AHEAD = 1.5
+"""cycles that what was sent may be ahead of the controller's clock: time is the controller's, however late it is"""
 STOPS_ARM = (Exit.DONE, Exit.OUT_OF_LIMITS, Exit.DRIVER_GONE, Exit.FORCE, Exit.STATE_ABSURD)
 """where the link is well and the robot runs, the worker stops it before it leaves"""
 
@@ -65,6 +70,7 @@ class ServoLoop:
         self._link, self._commands, self._states, self._limits = link, commands, states, config.limits
         self._dt_s, self._lag_s = 1.0 / config.link.frequency_hz, config.limits.calibration.servo_lag_s
         self._tool = kinematics.transform(np.array(config.limits.calibration.tcp))
+        self._bounds = axis_bounds(self._limits, self._tool, link.read().q)
         self._phase = Phase.STARTING
 
     def start(self, now_s: float) -> None:
@@ -74,7 +80,8 @@ class ServoLoop:
         pose = frames.tool_pose(kinematics.flange(reading.q) @ self._tool)
         self._limits.workspace.must_hold(pose)
         self._virtual, self._held, self._wanted = Admittance(pose), pose, pose
-        self._moving = tuple(Moving(x) for x in pose.tolist())
+        self._sent_until_s = reading.controller_s
+        self._stand(pose)
         self._leg = Leg(0, reading.controller_s, pose)
         self._started_s = reading.controller_s
         self._watch = Watch(reading, now_s)
@@ -92,6 +99,11 @@ class ServoLoop:
             return passed.stop, passed.why
         return (Exit.DONE, "asked to leave") if leave else self._send(passed.joints)
 
+    def _stand(self, pose: Array) -> None:
+        """What is sent stands at this tool pose."""
+        self._moving, self._joint_speeds = tuple(Moving(x) for x in pose.tolist()), np.zeros(6)
+        self._virtual.be(pose, np.zeros(6), self._lag_s)
+
     def _send(self, joints: Array) -> tuple[Exit, str] | None:
         try:
             self._link.servo(joints)
@@ -104,8 +116,11 @@ class ServoLoop:
         return None if row is None else from_row(Command, row)
 
     def _move(self, reading: Reading, command: Command | None, seen: Seen, late_s: float) -> Passing:
-        """Pull the virtual tool, and what the gate makes of where it is then."""
+        """Pull the virtual tool, and what the gate makes of where it is then; where no time passed, all stands."""
         self._aim(reading, command, seen)
+        if self._sent_until_s > reading.controller_s + AHEAD * self._dt_s:
+            return self._wait(reading, seen, late_s)
+        self._sent_until_s = max(self._sent_until_s + self._dt_s, reading.controller_s)
         force = frames.in_task(reading.tcp_force)
         force = force if np.isfinite(force).all() else np.zeros(6)
         self._virtual.step(self._held, force, self._dt_s * reading.speed_scaling)
@@ -113,7 +128,15 @@ class ServoLoop:
         passed = gate(wanted, self._facts(reading, seen, late_s))
         if not np.allclose(passed.pose, wanted, rtol=0.0, atol=1e-6):
             self._virtual.be(passed.pose, np.array([axis.v for axis in passed.moving]), self._lag_s)
+        self._joint_speeds = (passed.joints - self._joints) / self._dt_s
         self._moving, self._joints, self._wanted = passed.moving, passed.joints, wanted
+        return passed
+
+    def _wait(self, reading: Reading, seen: Seen, late_s: float) -> Passing:
+        """The controller has not had what was sent: sending on would be a jump for it. After a while the arm stands."""
+        passed = gate(self._wanted, self._facts(reading, seen, late_s), STANDING)
+        if passed.brakes:
+            self._stand(np.array([axis.x for axis in self._moving]))
         return passed
 
     def _aim(self, reading: Reading, command: Command | None, seen: Seen) -> None:
@@ -139,7 +162,9 @@ class ServoLoop:
             seen=seen,
             measured=frames.tool_pose(kinematics.transform(reading.tcp_pose)),
             moving=self._moving,
+            bounds=self._bounds,
             joints=self._joints,
+            joint_speeds=self._joint_speeds,
             wanted_before=self._wanted,
             late_s=late_s,
         )
@@ -172,18 +197,18 @@ def run(config: WorkerConfig, commands_name: str, states_name: str, told: Connec
     states = Ring.attach(states_name, STATE_ROWS, columns(ArmState))
     try:
         link = RtdeLink(config.link)
-        link.prepare(config.limits.setup)
         loop = ServoLoop(link, config, commands, states)
+        link.prepare(config.limits.setup)  # from here on the controller's watchdog waits for nobody
         loop.start(time.monotonic())
     except RegraspError as error:
-        _tell(told, Exit.REFUSED, str(error))
-        os._exit(Exit.REFUSED)
+        _leave(told, Exit.REFUSED, str(error))
+    when_ended(link.connections(), lambda: _cut_off(link, told))
     told.send_bytes(json.dumps({"ready": True}).encode())
     exit_code, why = paced(loop.cycle, 1.0 / config.link.frequency_hz, lambda: os.getppid() == driver_pid)
     _tell(told, exit_code, why)
     if exit_code in STOPS_ARM:
         link.stop()
-    os._exit(exit_code)  # the client's own way out reconnects, waits and may crash
+    os._exit(exit_code)
 
 
 def paced(
@@ -200,6 +225,18 @@ def paced(
             return Exit.DRIVER_GONE, "the driver's process is gone"
         due_s = max(due_s + period_s, now_s)
         time.sleep(max(0.0, due_s - time.monotonic()))
+
+
+def _cut_off(link: Link, told: Connection) -> NoReturn:
+    """Say what the controller said last, where that is the reason."""
+    stopped = why_stopped(link.read())
+    _leave(told, Exit.ROBOT_STOPPED if stopped else Exit.LINK_LOST, stopped or "the connection to the arm is lost")
+
+
+def _leave(told: Connection, code: Exit, why: str) -> NoReturn:
+    """Say why and end: the client's own way out reconnects, waits and may crash."""
+    _tell(told, code, why)
+    os._exit(code)
 
 
 def _tell(told: Connection, code: Exit, why: str) -> None:

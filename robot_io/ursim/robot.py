@@ -18,6 +18,7 @@ from robot_io.sim.arm import ROTATION_LEAD_RAD, WALL_M
 from robot_io.sim.robot import Privileged
 from robot_io.ur.dashboard import Dashboard
 from robot_io.ur.driver import UrArm
+from robot_io.ur.filmed import filmed
 from robot_io.ur.limits import Limits
 from robot_io.ur.link import LinkConfig
 from robot_io.ur.ready import must_be_ready
@@ -54,7 +55,8 @@ class WiredRobot(UrRobot):
         self._client = CellClient(host)
         self._client.load(task)
         fresh_s = self.limits.patience.leave_after_s
-        super().__init__(lambda: UrArm(worker), self._client, spec, reference, fresh_s=fresh_s)
+        cell = filmed(self._client, self.limits.cameras, cameras)
+        super().__init__(lambda: UrArm(worker), cell, spec, reference, fresh_s=fresh_s)
 
     @property
     def privileged(self) -> Privileged:

@@ -28,8 +28,8 @@ from robot_io.ursim.modes import POLYSCOPE
 from robot_io.ursim.services import LineService, RtdeService, ScriptService, ServiceFault, dashboard_service
 
 DASHBOARD, SCRIPT, RTDE, CELL, FAULTS = 29999, 30003, 30004, 30010, 30020
-LATE_S = 0.25
-"""further behind than this, the time that is lost is not made up for"""
+LATE_S = 4 * DT_S
+"""further behind than this, the time that is lost is not made up for: ticks in a burst hear of no client meanwhile"""
 WAITING = 16
 WAITS_S = 1.0
 """for a client that is late, in wall time; a real controller waits for nobody"""
