@@ -87,7 +87,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     """Height and width; what cannot be a camera's frame is refused."""
     height_px, width_px, colorspace, _ = simplejpeg.decode_jpeg_header(data)
     if colorspace in ("CMYK", "YCCK"):
-        raise ValueError("it is CMYK, which no robot camera writes")
+        raise DataRefused("it is CMYK, which no robot camera writes; write the frames as RGB")
     _check_size(height_px, width_px)
     return height_px, width_px
 

@@ -232,7 +232,10 @@ def test_any_cut_into_row_groups_gives_the_same_episodes(
         ("t,a,b\n0,1,inf\n", "nan_in_executed_action"),
         ("t,a,b\n", "there are no rows in it"),
         ("", "there are no rows in it"),
-        (b"t,a,b\n0,1,\xff\n", "column 'b' has"),
+        (
+            b"t,a,b\n0,1,\xff\n",
+            "has '\ufffd' in row 0 where a number is meant (a.csv, episode a.csv); mend it, or say decimal, ",
+        ),
         (b"\xff\xfet,a,b\n", "the text is not utf-8"),
         ('t,a,b\n0,1,"2\n', "a number is meant"),
     ],

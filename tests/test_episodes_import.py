@@ -155,6 +155,7 @@ def foreign(tmp_path: Path, name: str, data: bytes) -> Path:
     ("name", "data", "says"),
     [
         ("x.csv", b"a,b\n", "does not say what its columns mean"),
+        ("x.hdf5", b"", "the file is empty"),
         ("x.hdf5", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("x.hdf5", b"\x89HDF\r\n\x1a\nrest", "cannot be read"),
         ("x.json", b'{"steps": {}}', "no format is recognised"),

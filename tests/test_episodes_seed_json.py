@@ -141,7 +141,7 @@ def test_frames_of_two_sizes_and_cut_off_frames_are_refused(tmp_path: Path) -> N
     source = edited(tmp_path)
     frame = source / "frames" / "third_000001.jpg"
     frame.write_bytes(frame.read_bytes()[:-30])
-    assert "frame 1" in str(refusal(tmp_path, source))
+    assert "frame 1 (frames/third_000001.jpg): a jpeg frame" in str(refusal(tmp_path, source))
 
 
 def test_files_that_are_not_utf8_are_refused(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def detected(path: Path, mapping: ImportMapping) -> str:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     if pointer := next((file for file in files if starts_with(file, LFS_POINTER)), None):
         what, remedy = f"{pointer.name} is a Git LFS pointer and not the data", "run `git lfs pull` in the dataset"
+    if path.is_file() and not path.stat().st_size:
+        what, remedy = "the file is empty", "copy it again, whole"
     if any(starts_with(path, magic) for magic in (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf")):
         what, remedy = "this is an archive", "unpack it and give the folder"
     raise EpisodeFormatError(what, file=path.name, remedy=remedy)

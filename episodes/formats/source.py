@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -188,8 +188,13 @@ def sources_from_flags(flags: Array) -> Array:
     return np.where(flags, ActionSource.HUMAN, ActionSource.POLICY).astype(np.uint8)
 
 
-def pack_foreign(frames: Iterable[bytes], *, file: str, episode: str, key: str) -> EncodedFrames:
-    """Compressed frames as they are, each decoded once to know that it can be; all of one codec and size."""
+def pack_foreign(
+    frames: Iterable[bytes], *, file: str, episode: str, key: str, places: Sequence[str] = ()
+) -> EncodedFrames:
+    """Compressed frames as they are, each decoded once to know that it can be; all of one codec and size.
+
+    `places` are the files of the frames, where each has one.
+    """
     kept: list[bytes] = []
     seen = None
     for t, data in enumerate(frames):
@@ -197,9 +202,8 @@ def pack_foreign(frames: Iterable[bytes], *, file: str, episode: str, key: str) 
             found = inspect(data)
         except DataRefused as error:
             what, _, remedy = str(error).rpartition("; ")
-            raise EpisodeFormatError(
-                f"frame {t}: {what}", file=file, episode=episode, key=key, remedy=remedy
-            ) from error
+            what = f"frame {t}{f' ({places[t]})' if places else ''}: {what}"
+            raise EpisodeFormatError(what, file=file, episode=episode, key=key, remedy=remedy) from error
         if seen is not None and seen != found:
             one, other = (f"{codec} of {width} x {height} pixels" for codec, height, width in (found, seen))
             what = f"frame {t} is {one} and the frames before are {other}"

@@ -119,8 +119,17 @@ class Datasets:
     def at(self, key: str) -> h5py.Dataset:
         """The dataset at `key`, which has to be there."""
         if key not in self._own:
-            raise self.refusal(f"there is no dataset {key} in it", key)
+            raise self.refusal(self.absence(key), key)
         return self._own[key]
+
+    def absence(self, key: str) -> str:
+        """Why there is no dataset at `key`: nothing is there, or what is there is of another file."""
+        above, _, name = key.rpartition("/")
+        parent = member(self.group, above) if above else self.group
+        there = isinstance(parent, h5py.Group) and name and parent.id.links.exists(name.encode())
+        if there and not isinstance(member(parent, name), h5py.Group):
+            return f"{key} is a link or lies in another file, which is not followed"
+        return f"there is no dataset {key} in it"
 
     def numbers(self, key: str) -> Array:
         """A (T, n) array of numbers with at least one row and column; (T,) is one column."""

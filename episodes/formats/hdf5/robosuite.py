@@ -83,7 +83,7 @@ class RobosuiteHdf5(Hdf5Source):
             name for name in data.names() if "/" not in name and name != "states" and 0 not in data.at(name).shape
         ]
         remedy = f"say in a mapping file (--mapping) which are the action, of {line_of('executed_action', others)}"
-        raise data.refusal("there is no actions in it", "actions", remedy if others else MEND)
+        raise data.refusal(data.absence("actions"), "actions", remedy if others else MEND)
 
 
 def _settings(environment: dict[str, Any]) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def _check_said(said: dict[Any, FieldMapping], data: Datasets) -> None:
     """Refuse a mapping that names what is not there."""
     for name, key in ((name, key) for name, where in said.items() for key in where.source):
         if not data.has(key):
-            what = f"there is no dataset {key} in it, of {', '.join(data.names()) or 'nothing'}"
+            what = f"{data.absence(key)}, of {', '.join(data.names()) or 'nothing'}"
             raise data.refusal(what, key, f"mend fields.{name} in the mapping")
 
 

@@ -139,8 +139,11 @@ class SeedJson:
         steps = [step.frame_keys() for step in seed.steps]
         short = {key: key.removesuffix(_FRAME_SUFFIX) for key in sorted(set().union(*steps))}
         named = camera_names(short, self._mapping, self.root.name, name)
+        places = {key: [step.get(key, "") for step in steps] for key in short}
         return {
-            named[key]: pack_foreign(self._frames(name, steps, key), file=self.root.name, episode=name, key=key)
+            named[key]: pack_foreign(
+                self._frames(name, steps, key), file=self.root.name, episode=name, key=key, places=places[key]
+            )
             for key in short
         }
 

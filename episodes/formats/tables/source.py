@@ -169,8 +169,9 @@ class _Reader:
         values = self.values(key)
         if values.dtype.kind in "OSU":
             row = next((row for row, value in enumerate(values) if value and not _is_number(value)), 0)
-            what = f"column {key!r} has {str(values[row])[:40]!r} in row {row} where a number is meant"
-            raise DataRefused(f"{what}; mend it, or say decimal and separator in table of the mapping")
+            text = values[row].decode(errors="replace") if isinstance(values[row], bytes) else str(values[row])
+            what = f"column {key!r} has {text[:40]!r} in row {row} where a number is meant"
+            raise DataRefused(f"{what}; mend it, or say decimal, separator and encoding in table of the mapping")
         return values
 
     def values(self, key: str) -> Array:
