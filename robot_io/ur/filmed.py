@@ -1,4 +1,4 @@
-"""A cell whose cameras, or some of them, are devices of this machine: what the site file names. The rest is the cell's."""
+"""A cell some of whose cameras are devices of this machine, as the site file says. The rest is the cell's."""
 
 from __future__ import annotations
 
