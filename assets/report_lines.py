@@ -74,22 +74,27 @@ def _promise_rows(work: Work, by_split: Mapping[str, Judged]) -> list[Row]:
     """Whether the alarm keeps its promise, over draws of the policy's own unaided successes."""
     from models.calibration import Calibration
     from models.labelling import trained_labels
-    from models.report_resampling import resampling_rows
+    from models.report_resampling import recalibrated_rows, resampling_rows
 
     frames = pl.concat([inputs.curves(work, "triggers/curves", session) for session in work.sessions])
     cusum, probability = inputs.by_episode(frames, "cusum"), inputs.by_episode(frames, "probability")
     alone = [e for pairs in by_split.values() for e, _ in pairs if e.policy_alone]
     audited = pl.read_parquet(work.upstream("labels/audited") / "labels.parquet")
     labels = trained_labels(audited, {e.episode_id: len(e) for e in alone})
-    curves = {e.episode_id: (cusum[e.episode_id], probability[e.episode_id]) for e in alone}
-    successes = [
-        Calibration(cusum=a, probability=b, own=np.ones(len(a), bool), label=labels[e.episode_id])
-        for e in alone
-        if e.success
-        for a, b in [curves[e.episode_id]]
-    ]
-    failures = [curves[e.episode_id] for e in alone if e.success is False]
-    return resampling_rows(successes, failures, resolve("trigger", work.snapshot.settings))
+    runs = {
+        name: Calibration(cusum=cusum[name], probability=probability[name], own=np.ones(len(label), bool), label=label)
+        for name, label in labels.items()
+    }
+    config = resolve("trigger", work.snapshot.settings)
+    successes = [runs[e.episode_id] for e in alone if e.success]
+    failures = [(run.cusum, run.probability) for run in (runs[e.episode_id] for e in alone if not e.success)]
+    rows = resampling_rows(successes, failures, config)
+    learned = {e.policy_id for e in alone if e.group_id in inputs.value_model(work).fold_of}
+    in_time = sorted(alone, key=lambda e: (str(work.store.attributes(e.episode_id)["recorded_at"]), e.episode_id))
+    for policy in sorted({e.policy_id for e in alone}):
+        own = [(runs[e.episode_id], bool(e.success)) for e in in_time if e.policy_id == policy]
+        rows += recalibrated_rows(own, policy, config, seen=policy in learned)
+    return rows
 
 
 def _label_rows(work: Work) -> list[Row]:

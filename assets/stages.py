@@ -199,7 +199,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="reports/offline",
-        code_version="4",
+        code_version="5",
         partition="task",
         about="One page: how good value, trigger, memory and recovery are on episodes they did not see.",
         deps=("triggers/curves", "memory/recovery", "models/recovery"),

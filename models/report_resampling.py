@@ -1,7 +1,8 @@
 """Whether the trigger's promise holds: calibrated on some of the policy's successes, asked on the others, many times.
 
 `ROUNDS` times two thirds of the unaided successes calibrate and the rest, with all failures, are judged. The share of
-judged successes that alarm must lie, on average, where the statement puts it: at alpha or below.
+judged successes that alarm must lie, on average, where the statement puts it: at alpha or below. And once for each
+policy version, as it would be met: calibrated on its first episodes alone, asked on those that came later.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from models.trigger import TriggerConfig
 from models.trigger_forms import episodes_needed, form_thresholds, score_of
 
 SECTION, ROUNDS, SHARE = "Trigger", 50, 2 / 3
+FIRST = 20
+"""episodes of a policy version after which it is calibrated"""
 
 
 def resampling_rows(
@@ -49,6 +52,34 @@ def resampling_rows(
             section=SECTION, name="alarm: share of successes that alarm", of=of, figure=_mean(rates), comparable=spread
         ),
         Row(section=SECTION, name="alarm: balanced accuracy", of=of, figure=_mean(balanced)),
+    ]
+
+
+def recalibrated_rows(
+    runs: Sequence[tuple[Calibration, bool]], policy: str, config: TriggerConfig, *, seen: bool
+) -> list[Row]:
+    """Alarms of a policy version's later episodes; none where its first ones hold too few successes to calibrate on.
+
+    `runs`: (curves, whether it succeeded) of its unaided episodes, in the order of recording; `seen`: whether the
+    models learned from episodes of this version.
+    """
+    first = [run for run, success in runs[:FIRST] if success]
+    later = [(run, success) for run, success in runs[FIRST:]]
+    if len(first) < max(1, episodes_needed(config.form, config.alpha)) or not later:
+        return []
+    found = form_thresholds(config.form, first, alpha=config.alpha, early_alpha=config.early_alpha, tau=config.tau)
+    fired = [(_fires((run.cusum, run.probability), found, config.form), success) for run, success in later]
+    whose = f"{policy}, {'seen' if seen else 'not seen'} in training"
+    of = f"{whose}: its later episodes, calibrated on {len(first)} successes of its first {FIRST}"
+    return [
+        Row(
+            section=SECTION,
+            name=f"alarm: share of {kind} that alarm, once recalibrated",
+            of=of,
+            figure=Measured.share([alarm for alarm, success in fired if success is outcome]),
+            comparable=f"statement: at most {config.alpha:g}" if outcome else "",
+        )
+        for kind, outcome in (("successes", True), ("failures", False))
     ]
 
 

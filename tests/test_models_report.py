@@ -12,7 +12,7 @@ from assets.report_page import page
 from models.calibration import Calibration
 from models.evaluation import Measured
 from models.report_intervention import intervention_rows
-from models.report_resampling import resampling_rows
+from models.report_resampling import recalibrated_rows, resampling_rows
 from models.report_rows import Row, resampled
 from models.report_runs import recovery_rows, run_rows
 from models.report_trigger import alarmed, timing_rows, trigger_rows
@@ -78,6 +78,22 @@ def test_a_promise_is_asked_on_successes_that_did_not_calibrate(count: int, rows
         rate, balanced = (row.figure.value for row in found)
         assert 0.02 < rate < 0.15
         assert balanced == pytest.approx(1 - rate / 2)
+
+
+def test_a_policy_version_is_calibrated_on_its_first_episodes_and_asked_on_its_later_ones() -> None:
+    def run(peak: float) -> Calibration:
+        return Calibration(
+            cusum=np.array([0.0, peak]), probability=np.zeros(2), own=np.ones(2, bool), label=np.zeros(2)
+        )
+
+    first = [(run(1.0 + n), True) for n in range(12)] + [(run(90.0), False)] * 8
+    later = [(run(peak), success) for peak, success in ((5.0, True), (11.5, True), (40.0, True), (50.0, False))]
+    config = TriggerConfig(form="cusum")
+    good, bad = recalibrated_rows([*first, *later], "bc-2", config, seen=False)
+    assert (good.figure.value, good.figure.n, bad.figure.value, bad.figure.n) == (pytest.approx(1 / 3), 3, 1.0, 1)
+    assert "12 successes of its first 20" in good.of
+    assert "not seen" in good.of
+    assert recalibrated_rows(first[4:] + later, "bc-2", config, seen=True) == []
 
 
 def test_shares_of_the_steps_sum_to_one() -> None:
