@@ -21,7 +21,7 @@ import polars as pl
 from episodes.errors import DataRefused
 from episodes.record import ActionSource, Array
 from models.dataset import StepData, check_alike
-from models.goals import episode_refusals, refusal
+from models.goals import episode_refusals, refusal, rescues
 from models.memory import MemoryItem, RecoveryMemory, Retrieved
 from models.networks import CLIP_SD
 from models.pairs import ChosenPairs, Pair, choose_pairs, mine_pairs
@@ -68,6 +68,8 @@ class MemoryConfig:
     """of the tool, from key to goal"""
     same_gripper: bool = False
     """no goal on whose way the gripper opens or closes"""
+    rescues: bool = False
+    """remember takeovers and recoveries that worked in episodes that did not succeed as well"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,30 +147,35 @@ def build_memory(
     *,
     removed: Sequence[str] = (),
 ) -> BuiltMemory:
-    """Memory of the training episodes that succeeded; `removed` are item ids that people rejected.
+    """Memory of the training episodes that succeeded, and of rescues in others where they are asked for.
+
+    `removed` are item ids that people rejected.
 
     `values`: episode_id -> (T,) V. Test, validation and calibration episodes never enter.
     """
-    usable = [e for e in episodes if e.split == "train" and e.success and e.episode_id in values]
+    learned = [e for e in episodes if e.split == "train" and e.episode_id in values]
+    worked = {e.episode_id: rescues(e, values[e.episode_id]) for e in learned if config.rescues and not e.success}
+    usable = [e for e in learned if e.success or worked.get(e.episode_id)]
     if not usable:
         raise DataRefused("no successful training episode to remember; collect some, or give outcomes on page Episodes")
     check_alike(usable)
     encoder = SituationEncoder.fit(usable, config.margin)
-    improving = {e.episode_id: _improving(e, values[e.episode_id], config) for e in usable}
+    improving = {e.episode_id: _improving(e, values[e.episode_id], worked.get(e.episode_id), config) for e in usable}
     chosen, refused = _chosen(usable, improving, config)
     by_id = {e.episode_id: e for e in usable}
     items = [_item(by_id[name], encoder, pair.t, pair.goal_t, values[name]) for name, pair in chosen.pairs]
     memory = RecoveryMemory.build(items, encoder.encoder_id).without(removed)
     known = replace(encoder, floor=similarity_floor(memory, config.floor_quantile))
-    told = {**refused, **episode_refusals(episodes, values)} | (
-        {"taken out by people": len(removed)} if removed else {}
-    )
+    told = {**refused, **episode_refusals(episodes, values, [e.episode_id for e in usable])}
+    told |= {"taken out by people": len(removed)} if removed else {}
     return BuiltMemory(memory=memory, encoder=known, report=chosen.report(), refused=told)
 
 
-def _improving(episode: StepData, values: Array, config: MemoryConfig) -> list[Pair]:
-    """From each start the best state in reach, whatever it is worth."""
-    source = _remembered(episode.source, config)
+def _improving(
+    episode: StepData, values: Array, worked: Sequence[tuple[int, int]] | None, config: MemoryConfig
+) -> list[Pair]:
+    """From each start the best state in reach, whatever it is worth; of a failure only in what `worked` there."""
+    source = _remembered(episode.source, worked, config)
     return mine_pairs(
         values, source, time_s=episode.time_s, span_s=config.span_s, gain=1e-9, end_value=-np.inf, horizon=HORIZON
     )
@@ -197,9 +204,15 @@ def _chosen(
     return replace(chosen, lowered=share), dict(refused)
 
 
-def _remembered(source: Array, config: MemoryConfig) -> Array:
+def _remembered(source: Array, worked: Sequence[tuple[int, int]] | None, config: MemoryConfig) -> Array:
     """`source` with a hold, from which no pair is mined, wherever nothing is to be remembered."""
-    return np.where(source == ActionSource.HUMAN, source, ActionSource.HOLD) if config.human_only else source
+    kept = source == ActionSource.HUMAN if config.human_only else np.ones(len(source), bool)
+    if worked is not None:
+        inside = np.zeros(len(source), bool)
+        for start, stop in worked:
+            inside[start:stop] = True
+        kept = kept & inside
+    return np.where(kept, source, ActionSource.HOLD)
 
 
 def _item(episode: StepData, encoder: SituationEncoder, t: int, goal_t: int, values: Array) -> MemoryItem:

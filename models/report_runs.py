@@ -11,6 +11,7 @@ from episodes.record import ActionSource, Array
 from models.announcement import Announced
 from models.dataset import StepData
 from models.evaluation import Measured
+from models.goals import HELD, REGAINED, regained_at
 from models.memory import RecoveryMemory
 from models.metrics import interventions_per_episode
 from models.recall import SituationEncoder
@@ -23,7 +24,7 @@ RUN_WORDS = "the same definition; theirs after online RL on a real UR7e, 20 eval
 TOP_K = 5
 SAME_PHASE = 0.1
 """|V of the key - V now| within which a key is of the same phase"""
-REACHED_S, REGAINED, HELD = 4.0, 0.1, 3
+REACHED_S = 4.0
 """a goal is to be reached, and V regained by so much for so many steps, within these seconds"""
 
 
@@ -141,8 +142,5 @@ def _regained_s(episode: StepData, values: Array, start: int) -> float:
     stop = min(len(episode), start + round(REACHED_S * episode.fps) + HELD)
     human = np.flatnonzero(episode.source[start:stop] == ActionSource.HUMAN)
     stop = start + int(human[0]) if len(human) else stop
-    better = values[start:stop] >= values[start] + REGAINED
-    for t in range(len(better) - HELD + 1):
-        if better[t : t + HELD].all():
-            return t / episode.fps
-    return math.inf
+    t = regained_at(values[start:stop]) if stop > start else None
+    return math.inf if t is None else t / episode.fps

@@ -207,3 +207,21 @@ def test_an_adaptive_memory_asks_for_less_and_says_so() -> None:
     assert "lower the gain" in short.report
     assert len(full.memory) > 0
     assert "0.35 of the gain" in full.report or "0.5 of the gain" in full.report or "0.25 of the gain" in full.report
+
+
+def test_what_worked_in_a_failure_is_remembered_where_it_is_asked_for() -> None:
+    success, failure = DATA[5], step_data(40, success=False)
+    helped = failure.source.copy()
+    helped[8:20] = ActionSource.RECOVERY
+    failure = replace(failure, source=helped)
+    rising, late = np.linspace(0, 0.95, len(failure)), np.full(len(failure), 0.3)
+    late[21:] = 0.9
+    values = {success.episode_id: VALUES[success.episode_id], failure.episode_id: rising}
+    config = MemoryConfig(gain=0.05, span_s=1.5)
+    for rescues, curve, remembered in ((True, rising, True), (False, rising, False), (True, late, False)):
+        asked = replace(config, rescues=rescues)
+        made = build_memory([success, failure], values | {failure.episode_id: curve}, asked)
+        own = [item for item in made.memory.items if item.episode_id == failure.episode_id]
+        assert bool(own) is remembered
+        assert all(8 <= item.t < item.goal_t < 20 for item in own)
+        assert ("episode that failed" in made.refused) is not remembered

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_samples import HUMAN, flip, step_data
+from model_samples import HUMAN, episodes, fitted, flip, step_data
 
 from episodes.errors import DataRefused, IntegrityError, UsageError
+from models.chunks import Answered, answered
 from models.fast_tokens import FastTokens
+from models.recall import MemoryConfig, build_memory
 from models.recovery import RecoveryConfig, RecoveryPolicy
 from models.recovery_heads import HeadPolicy, RecoveryHeadConfig, fit_recovery_policy, load_recovery_policy
 
@@ -86,8 +88,38 @@ def test_the_default_is_the_regression_of_before(tmp_path: Path) -> None:
     assert isinstance(load_recovery_policy(tmp_path), RecoveryPolicy)
 
 
+@pytest.mark.parametrize("head", ["regression", "tokens", "flow"])
+def test_each_head_learns_to_say_what_memory_said(head: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    known = [
+        Answered(split="train", weight=1.0, situation=random.normal(0, 0.1, 4).astype(np.float32) + side,
+                 goal=np.full(4, side, np.float32), chunk=np.full((8, 2), 0.6 * side, np.float32))
+        for side in (-1.0, 1.0) for _ in range(20)
+    ]  # fmt: skip
+    asked = RecoveryHeadConfig(head=head, target="retrieved", vocabulary=64)
+    policy = fit_recovery_policy(EPISODES, CONFIG, asked, retrieved=known)  # type: ignore[arg-type]
+    policy.save(tmp_path)
+    chunk = load_recovery_policy(tmp_path).chunk(np.full(4, 1.0), np.full(4, 1.0))
+    assert chunk.mean() == pytest.approx(0.6, abs=0.15)
+    with pytest.raises(DataRefused, match="target to hindsight"):
+        fit_recovery_policy(EPISODES, CONFIG, asked)  # type: ignore[arg-type]
+
+
+def test_memory_answers_the_robots_stuck_steps_and_never_from_the_asking_episode() -> None:
+    data, labels = episodes(), fitted().labels
+    values = {e.episode_id: fitted().curves[e.episode_id].value for e in data}
+    built = build_memory(data, values, MemoryConfig(gain=0.01, floor_quantile=None))
+    found = list(answered(built.memory, built.encoder, data, values, labels))
+    stuck = sum(int((labels[e.episode_id][e.source != HUMAN] == 1).sum()) for e in data if e.split == "train")
+    assert 0 < len(found) <= stuck
+    assert {one.split for one in found} == {"train"}
+    assert all(one.chunk.shape == (8, 2) and one.situation.shape == one.goal.shape for one in found)
+
+
 def test_without_a_whole_chunk_of_a_person_and_with_an_unknown_head_it_is_refused() -> None:
     with pytest.raises(DataRefused, match="record takeovers"):
         fit_recovery_policy([step_data(4)], CONFIG, RecoveryHeadConfig(head="flow"))
     with pytest.raises(UsageError, match="regression, tokens, flow"):
         RecoveryHeadConfig(head="diffusion")
+    with pytest.raises(UsageError, match="hindsight, retrieved"):
+        RecoveryHeadConfig(target="best")
