@@ -1,4 +1,4 @@
-"""Curves of other models beside V: drawn for the episode they are of, and compared where both have judged."""
+"""Other models' curves beside V, for the episode they are of and where both have judged; how our own models learned."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from episodes.record import Array
 from labeling_app.others import beside, others_of
+from labeling_app.trained import learning_figure, learning_of
 
 STEPS = 20
 RAMP = np.linspace(0, 1, STEPS)
@@ -46,3 +47,15 @@ def test_models_are_compared_on_the_episodes_that_both_have_judged(tmp_path: Pat
     assert one.order == pytest.approx((1.0, -1.0))
     assert one.separation == (1.0, 0.0)
     assert beside(tmp_path, pl.concat(frames), {"good": ""}) == []
+
+
+def test_each_model_is_a_colour_and_each_net_a_line_with_its_validation(tmp_path: Path) -> None:
+    points = {"net": ["a", "a", "b"], "step": [5, 10, 5], "loss": [2.0, 1.0, 3.0], "validation": [2.5, 1.5, np.nan]}
+    place = tmp_path / "values/model/pick/learning.parquet"
+    place.parent.mkdir(parents=True)
+    pl.DataFrame(points).write_parquet(place)
+    tables = learning_of(tmp_path, "pick")
+    assert list(tables) == ["value"]
+    lines = learning_figure(tables).data
+    assert [list(line.y) for line in lines] == [[2.0, 1.0], [2.5, 1.5], [3.0]]
+    assert [line.showlegend for line in lines] == [True, False, False]

@@ -22,6 +22,7 @@ from labeling_app.palette import MARKS
 from labeling_app.plain_table import plain_table
 from labeling_app.reliability import reliabilities, reliability_figure
 from labeling_app.rows import bars
+from labeling_app.trained import learning_figure, learning_of
 
 _STILL = {"displayModeBar": False}
 
@@ -216,6 +217,10 @@ def _calibration(curves: pl.DataFrame, table: pl.DataFrame) -> None:
                     st.caption(f"{each.name}: calibration error {each.error:.3f}{covered}")
         with gate_at:
             _gate(library.workspace.derived / VALUE_MODEL / task / "gate.json")
+        learned = learning_of(library.workspace.derived, task)
+        if learned:
+            st.caption("How the networks learned, one line a net; dotted: the loss on validation episodes")
+            st.plotly_chart(learning_figure(learned), key="learning", config=_STILL)
 
 
 def _gate(path: Path) -> None:
