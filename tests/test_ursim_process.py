@@ -310,7 +310,7 @@ def test_the_cell_is_seen_and_reset_beside_the_controller(host: str) -> None:
 
 
 def test_a_second_controller_on_the_same_address_is_refused(host: str) -> None:
-    second = Network(host, {30004: lambda: LineService(lambda line: b"")}, {30004: LinkFault()})
+    second = Network(host, {30004: lambda: LineService(lambda line: b"")}, {30004: LinkFault()}, lambda: 0.0)
     with pytest.raises(DeviceError, match="is another controller running there"):
         second.listen()
 

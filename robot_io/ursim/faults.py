@@ -1,7 +1,7 @@
 """Faults by name, one line each on port 30020: `silence 2.6`, `protective_stop`, `clear`.
 
 The answer is one line of JSON: `{"ok": true, ...}` or `{"error": "..."}`. Faults of the link and of the wire last
-until `clear`; those of the robot are states of it, which leave as they do on a real one. Seconds are wall seconds.
+until `clear`; those of the robot are states of it, which leave as they do on a real one. Seconds are the controller's.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ class FaultPort:
     ) -> None:
         self._robot, self._cell, self._service, self._camera = robot, cell, service, camera
         self._links = {port: links[port] for port in ROBOT_PORTS}
-        self._now_s = 0.0
         self._breaks: list[Callable[[Ports], None]] = []
         self._reopens_at_s = math.inf
         self.faults: Mapping[str, Fault] = {**self._of_link(), **self._of_wire(), **self._of_robot(), **self._of_cell()}
@@ -89,12 +88,11 @@ class FaultPort:
         fault.does(*arguments)
         return _json({"ok": True, "time_s": self._robot.time_s, "fault": line})
 
-    def tick(self, ports: Ports, now_s: float) -> None:
-        """Break and mend what a line asked for; the network's time."""
-        self._now_s = now_s
+    def tick(self, ports: Ports) -> None:
+        """Break and mend what a line asked for."""
         while self._breaks:
             self._breaks.pop(0)(ports)
-        if now_s >= self._reopens_at_s:
+        if self._robot.time_s >= self._reopens_at_s:
             self._reopens_at_s = math.inf
             ports.listen()
 
@@ -104,7 +102,7 @@ class FaultPort:
             _reset_fields(thing)
         self._cell.pushed = np.zeros(6)
         self._robot.remote = True
-        self._reopens_at_s = self._now_s
+        self._reopens_at_s = self._robot.time_s
 
     def _of_link(self) -> dict[str, Fault]:
         return {
@@ -190,10 +188,10 @@ class FaultPort:
 
         self._robot.stop_program("the controller restarts")
         self._breaks.append(away)
-        self._reopens_at_s = self._now_s + seconds
+        self._reopens_at_s = self._robot.time_s + seconds
 
     def _silence(self, seconds: float) -> None:
-        self._set_each("silent_until_s", self._now_s + seconds)
+        self._set_each("silent_until_s", self._robot.time_s + seconds)
 
     def _each(self, name: str, value: Any) -> Callable[[], None]:
         return lambda: self._set_each(name, value)

@@ -33,7 +33,7 @@ class LinkFault:
     """What is wrong with the network; nothing by default."""
 
     silent_until_s: float = 0.0
-    """nothing goes out and nothing is taken in before this, wall time"""
+    """nothing goes out and nothing is taken in before this, controller's time"""
     dead: bool = False
     """the same, for good: the other side hears nothing, not even an end"""
     segment_bytes: int = 0

@@ -75,6 +75,8 @@ class Network:
     host: str
     services: Mapping[int, Callable[[], Service]]
     faults: Mapping[int, LinkFault]
+    now: Callable[[], float]
+    """by which faults of a link come and go, s"""
     connections: list[Connection] = field(default_factory=list)
     _listeners: dict[int, socket.socket] = field(default_factory=dict)
     _selector: selectors.SelectSelector = field(default_factory=selectors.SelectSelector)
@@ -140,7 +142,7 @@ class Network:
             return
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(accepted, self.services[port](), self.faults[port], time.monotonic)
+        connection = Connection(accepted, self.services[port](), self.faults[port], self.now)
         self.connections.append(connection)
         self._selector.register(accepted, selectors.EVENT_READ, connection)
         connection.begin()
@@ -171,7 +173,7 @@ class UrSim:
             CELL: lambda: LineService(cell_port.answer),
             FAULTS: lambda: LineService(self.faults.answer),
         }
-        self.network = Network(config.host, services, links)
+        self.network = Network(config.host, services, links, lambda: self.robot.time_s)
         self._rtde_link = links[RTDE]
         self._stopped, self._stands_since_s = False, math.inf
 
@@ -204,11 +206,11 @@ class UrSim:
                 self.robot.tick()
                 self.network.tick()
                 due_s = due_s + period_s if now_s - due_s < LATE_S else now_s
-            self.faults.tick(self.network, now_s)
+            self.faults.tick(self.network)
 
     def _stands(self, now_s: float) -> bool:
         """Whether time waits for a late client, whose silence is the machine's and not an injected one."""
-        if not self.robot.awaits_client or self._rtde_link.is_bad(now_s):
+        if not self.robot.awaits_client or self._rtde_link.is_bad(self.robot.time_s):
             self._stands_since_s = math.inf
             return False
         self._stands_since_s = min(self._stands_since_s, now_s)
