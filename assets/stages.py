@@ -76,6 +76,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         key="episodes/quality",
+        code_version="2",
         partition="session",
         about="How good each episode is to learn from: figures, what is wrong, and a suggestion to people.",
         deps=("episodes/validated",),

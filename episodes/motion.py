@@ -21,6 +21,8 @@ FLOOR_PER_S = {"m": 0.005, "rad": 0.02}
 """slower than this an axis stands still, metres and radians a second: twice what 0.1 mm of noise makes over `LAG_S`"""
 UNDECLARED_FLOOR = 0.01
 """per second, where the source declares no unit: arms give metres or radians"""
+CLOCK = 1e-3
+"""an undeclared axis whose steps differ by less than this share of their mean counts time, as robosuite's states do"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +78,17 @@ def _positions(episode: Episode) -> tuple[tuple[str, ...], Array, Array] | None:
         names = tuple(f"proprio {n}" for n in range(count))
     declared = len(units) == count and bool(set(units) & set(FLOOR_PER_S))
     moved = [n for n in range(count) if "grip" not in names[n].lower()]
-    axes = [n for n in moved if not declared or units[n] in FLOOR_PER_S]
+    axes = [n for n in moved if (units[n] in FLOOR_PER_S if declared else not _is_clock(episode.proprio[:, n]))]
     if not axes:
         return None
     floor = np.array([FLOOR_PER_S[units[n]] if declared else UNDECLARED_FLOOR for n in axes])
     return tuple(names[n] for n in axes), np.asarray(episode.proprio[:, axes], float), floor
+
+
+def _is_clock(axis: Array) -> bool:
+    """True for (T,) values that go on by the same amount at every step."""
+    steps = np.diff(np.asarray(axis, float))
+    return bool(len(steps) > 1 and np.ptp(steps) < CLOCK * abs(steps.mean()))
 
 
 def smoothed(series: Array, sigma: float) -> Array:

@@ -50,6 +50,16 @@ def test_the_noise_of_a_resting_arm_is_idleness_and_no_tremble() -> None:
     assert [finding.defect for finding in found.findings] == ["idle"]
 
 
+def test_a_clock_among_the_states_moves_nothing_unless_its_unit_says_that_it_is_an_axis() -> None:
+    resting = RANDOM.normal(0, 1e-4, (STEPS, 1))
+    states = np.concatenate([(np.arange(STEPS) / 20)[:, None], resting], axis=1).astype(np.float32)
+    told = {"ee_pose": None, "proprio": states, "proprio_names": (), "proprio_units": ()}
+    assert motion(**told).names == ("proprio 1",)
+    assert examine(clean(**told)).idle_share == 1.0
+    assert motion(**{**told, "proprio_names": ("slide", "x"), "proprio_units": ("m", "m")}).names == ("slide", "x")
+    assert motion_of(clean(**{**told, "proprio": states[:, :1]})) is None
+
+
 def test_velocity_of_a_fast_recording_spans_fifty_milliseconds() -> None:
     found = motion(time_s=np.arange(STEPS) / 125)
     position = swinging()[:, 0]
