@@ -138,7 +138,7 @@ def _one_step(
     state: State,
 ) -> None:
     optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     if clip is not None:
         nn.utils.clip_grad_norm_(net.parameters(), clip)
     optimiser.step()
