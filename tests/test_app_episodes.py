@@ -111,6 +111,9 @@ def test_a_weight_is_given_and_an_empty_list_says_so(root: Path) -> None:
     app = drawn(app.run())
     assert events(root) == [("episode.weight", {"weight": 2.5})]
     assert app.number_input[0].value == 2.5
+    app.number_input[0].set_value(2.5)
+    drawn(app.run())
+    assert len(events(root)) == 1, "what stands already is no decision"
     assert "No episode fits" in texts(opened("episodes", words="nothing like it"))
 
 

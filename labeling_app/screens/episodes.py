@@ -125,11 +125,17 @@ def _say(row: dict[str, Any], kind: str, value: dict[str, Any]) -> None:
 
 
 def _note(row: dict[str, Any], box: str) -> None:
-    _say(row, "episode.note", {"text": st.session_state[box]})
+    _fill(row, "note", st.session_state[box], "text")
 
 
 def _weigh(row: dict[str, Any], box: str) -> None:
-    _say(row, "episode.weight", {"weight": st.session_state[box]})
+    _fill(row, "weight", st.session_state[box], "weight")
+
+
+def _fill(row: dict[str, Any], name: str, value: object, key: str) -> None:
+    """What a box holds now. Where keys come faster than pages, a box that nobody touched reports what it was given."""
+    if value != row[name]:
+        _say(row, f"episode.{name}", {key: value})
 
 
 def _undo() -> None:

@@ -103,8 +103,14 @@ def _choose(view: View, table: pl.DataFrame) -> None:
             list(rows),
             key="label-episode",
             format_func=lambda each: f"{each} · {rows[each]['session']} · {rows[each]['success']}",
-            on_change=lambda: desk.select(st.session_state["label-episode"], 0),
+            on_change=_from_box,
         )
+
+
+def _from_box() -> None:
+    """Where keys come faster than pages, the box reports what it was given."""
+    if st.session_state["label-episode"] != st.session_state.episode:
+        desk.select(st.session_state["label-episode"], 0)
 
 
 def _open_or_close() -> None:

@@ -118,8 +118,14 @@ def _choose(ids: list[str], rows: dict[str, dict[str, Any]], episode_id: str) ->
             ids,
             key="curve-episode",
             format_func=lambda each: f"{each} · {rows[each]['session']} · {rows[each]['success']}",
-            on_change=lambda: _go(st.session_state["curve-episode"]),
+            on_change=_from_box,
         )
+
+
+def _from_box() -> None:
+    """Where keys come faster than pages, the box reports what it was given."""
+    if st.session_state["curve-episode"] != st.session_state.episode:
+        _go(st.session_state["curve-episode"])
 
 
 def _go(episode_id: str) -> None:
