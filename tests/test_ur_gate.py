@@ -296,9 +296,9 @@ def test_an_arm_outside_of_its_workspace_is_not_driven_back() -> None:
         ("[joints]", "[joints]\nspeed = 1.0", "joints.speed"),
         ("speed_m_s = 0.5", "speed_m_s = 1.6", "motion.speed_m_s is 1.6; give .* to 1.5"),
         (
-            "acceleration_rad_s2 = 40.0   ",
-            "acceleration_rad_s2 = 41.0",
-            "joints.acceleration_rad_s2 is 41; give .* to 40",
+            "acceleration_rad_s2 = 50.0",
+            "acceleration_rad_s2 = 61.0",
+            "joints.acceleration_rad_s2 is 61; give .* to 60",
         ),
         ("hard_n = 100.0", "hard_n = 200.0", "force.hard_n is 200"),
         ("soft_n = 60.0", "soft_n = 120.0", "do not fit"),
@@ -330,7 +330,7 @@ def test_the_limits_are_told_to_a_person() -> None:
         "keeps out of post",
         "never above 100 N",
         "0.5 m/s",
-        "1.5 rad/s, 40 rad/s2",
+        "1.5 rad/s, 50 rad/s2",
     ):
         assert part in said
     with pytest.raises(UsageError, match="cannot be read"):

@@ -216,7 +216,7 @@ class Limits:
         yield "motion.jerk_rad_s3", motion.jerk_rad_s3, STEEP * motion.acceleration_rad_s2, 1e6
         yield "joints.margin_rad", joints.margin_rad, 0.0, np.pi
         yield "joints.speed_rad_s", joints.speed_rad_s, small, np.pi
-        yield "joints.acceleration_rad_s2", joints.acceleration_rad_s2, small, 40.0
+        yield "joints.acceleration_rad_s2", joints.acceleration_rad_s2, small, 60.0
         yield "joints.singular", joints.singular, small, 0.2
         yield "joints.clearance_m", joints.clearance_m, 0.0, 0.2
         yield "force.soft_n", self.force.soft_n, small, 150.0
