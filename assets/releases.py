@@ -17,13 +17,15 @@ from assets.versions import hashed, upstream
 from episodes.workspace import Workspace
 
 PARTS = {
-    "value": ("values/model", ()),
-    "trigger": ("models/intervention", ()),
-    "memory": ("memory/recovery", ("pairs.parquet",)),
-    "recovery": ("models/recovery", ()),
-    "policy": ("models/policy", ()),
+    "value": "values/model",
+    "trigger": "models/intervention",
+    "memory": "memory/recovery",
+    "recovery": "models/recovery",
+    "policy": "models/policy",
 }
-"""part of a release -> the stage it comes from, and which of its files are for people only"""
+"""part of a release -> the stage it comes from"""
+FOR_PEOPLE = (".png", ".parquet")
+"""pictures and tables of a stage, which no robot reads"""
 
 
 @stage("releases/candidate")
@@ -53,13 +55,13 @@ def candidate(work: Work) -> Made:
 def _staged(work: Work, made: dict[str, Manifest]) -> dict[str, Path]:
     """Copies of what the models saved, without pictures, manifests and tables for people."""
     parts = {}
-    for part, (key, without) in PARTS.items():
+    for part, key in PARTS.items():
         if key in made:
             parts[part] = work.out / "parts" / part
             parts[part].mkdir(parents=True)
             for name in made[key].files:
                 path = work.workspace.root / name
-                if path.suffix != ".png" and path.name not in without:
+                if path.suffix not in FOR_PEOPLE:
                     shutil.copyfile(path, parts[part] / path.name)
     return parts
 
