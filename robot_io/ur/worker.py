@@ -27,7 +27,7 @@ from robot_io.ur.gate import STANDING, Cycle, Passing, Step, gate
 from robot_io.ur.hangup import when_ended
 from robot_io.ur.limiter import Moving
 from robot_io.ur.limits import Limits
-from robot_io.ur.link import Link, LinkConfig, Reading, RtdeLink, why_stopped
+from robot_io.ur.link import Link, LinkConfig, Reading, RtdeLink, why_stopped, why_unready
 from robot_io.ur.messages import ArmState, Command, Order, Phase, columns, from_row, to_row
 from robot_io.ur.ring import Ring
 from robot_io.ur.site import simulated_limits
@@ -228,9 +228,11 @@ def paced(
 
 
 def _cut_off(link: Link, told: Connection) -> NoReturn:
-    """Say what the controller said last, where that is the reason."""
-    stopped = why_stopped(link.read())
-    _leave(told, Exit.ROBOT_STOPPED if stopped else Exit.LINK_LOST, stopped or "the connection to the arm is lost")
+    """A program that had ended before is the better reason; of a robot that says nonsense nothing is believed."""
+    reading = link.read()
+    well = not why_unready(reading.safety_mode, reading.robot_mode)
+    ended = why_stopped(reading) if well else ""
+    _leave(told, Exit.ROBOT_STOPPED if ended else Exit.LINK_LOST, ended or "the connection to the arm is lost")
 
 
 def _leave(told: Connection, code: Exit, why: str) -> NoReturn:
