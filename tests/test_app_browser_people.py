@@ -1,4 +1,4 @@
-"""People in real browsers: two at one episode, and a server that is killed under one."""
+"""People in real browsers: two at one episode, a server that is killed under one, curves and pairs by keys alone."""
 
 from __future__ import annotations
 
@@ -93,3 +93,20 @@ def decided(page: Page, outcome: str, server: subprocess.Popen[bytes]) -> bool:
             return False
         page.wait_for_timeout(20)
     return True
+
+
+def test_curves_are_marked_and_pairs_judged_by_keys_alone(root: Path, chromium: Browser) -> None:
+    with serving(root) as address, fresh_tab(chromium, address) as page:
+        episode_id = min(path.stem for path in root.glob("episodes/*/*.h5"))
+        page.goto(f"{address}/value_curves?episode={episode_id}&t=10")
+        expect(page.get_by_text("At step 10")).to_be_visible()
+        login(page, "Ada")
+        press(page, "b", "Steps 10 to 10")
+        press(page, "h", "Steps 10 to 20")
+        press(page, "1", "What people saw, in 1 episode")
+        assert last(root).value == {"start": 10, "stop": 21, "mark": "progress"}
+        page.get_by_role("link", name="Retrieval pairs").click()
+        expect(page.get_by_text("Pair 1 of ")).to_be_visible()
+        press(page, "4", "1 decided")
+        assert last(root).value == {"verdict": "unsafe"}
+        press(page, "k", "out with the next freeze")
