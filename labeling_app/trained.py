@@ -1,4 +1,4 @@
-"""How the networks of a task learned: loss over the steps of training, as each asset left it. Pure: tables to figure."""
+"""How the networks of a task learned: loss over the steps, as each asset left it. Pure: tables to figure."""
 
 from __future__ import annotations
 

@@ -131,7 +131,11 @@ VIEW = "obs/agentview_image"
     [
         (replaced("obs/object", np.zeros((5, 14))), "obs/object", "(5, 14) and the episode has 6 steps"),
         (replaced("actions", np.zeros((5, 7))), "num_samples", "5 actions for 6 samples"),
-        (replaced("actions", h5py.SoftLink("/data/demo_0/actions")), "actions", "actions is a link or lies in another file"),
+        (
+            replaced("actions", h5py.SoftLink("/data/demo_0/actions")),
+            "actions",
+            "actions is a link or lies in another file",
+        ),
         (replaced("rewards", np.zeros(7)), "rewards", "(7,) and the episode has 6 steps"),
         (replaced("obs/object", np.full((6, 14), np.nan)), "proprio", "NaN"),
         (replaced(VIEW, np.zeros((6, 3, 8, 8), np.uint8)), VIEW, "not pictures"),
