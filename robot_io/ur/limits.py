@@ -18,19 +18,22 @@ from robot_io.ur.link import Setup
 
 Three = tuple[float, float, float]
 Six = tuple[float, float, float, float, float, float]
-STRICT: dict[str, Any] = {"extra": "forbid", "allow_inf_nan": False}
-"""how a site file is read into these (`site`)"""
 STEEP = 100.0
 """1/s, least jerk over acceleration: with less, what is limited swings about its target"""
 REACH_M = 1.05
 """of the tool point, from the base"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """What was measured of this tool on this arm."""
+class Read:
+    """How a part of a site file is read (`site`): nothing that is not known, no number that is none."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __slots__ = ()
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration(Read):
+    """What was measured of this tool on this arm."""
 
     tcp: Six
     """UR pose of the tool point in the flange"""
@@ -41,10 +44,8 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(Read):
     """A box that the tool point keeps out of."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     name: str
     low: Three
@@ -52,10 +53,8 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
+class Workspace(Read):
     """Where the tool may be."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     low: Six
     """lower corner of the box of tool poses"""
@@ -75,10 +74,8 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Motion:
+class Motion(Read):
     """How the tool may move: lengths of vectors, kept for each axis by its share."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     lead_m: float
     """on each axis, how far what is sent may be ahead of what is measured"""
@@ -92,10 +89,8 @@ class Motion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joints:
+class Joints(Read):
     """How the joints may move."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     margin_rad: float
     """kept from the end of each joint"""
@@ -109,10 +104,8 @@ class Joints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Force:
+class Force(Read):
     """How hard the tool may press: |F| of the tared wrench."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     soft_n: float
     soft_s: float
@@ -120,10 +113,8 @@ class Force:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(Read):
     """How long the worker waits for what is not there."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     hold_after_s: float
     """without a newer state it holds"""
@@ -136,10 +127,8 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filmed:
+class Filmed(Read):
     """A camera of the cell and its device."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     name: str
     """as a robot's observation has it: `third`, `wrist`"""
@@ -148,10 +137,8 @@ class Filmed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Read):
     """All of it, and the version of the file it stands in."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     version: int
     name: str
