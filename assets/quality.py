@@ -17,8 +17,9 @@ from assets.inputs import table
 from assets.making import Made, Work
 from assets.manifest import read_manifest
 from assets.stages import TABLE
+from episodes.findings import VERDICTS, Finding, Quality
 from episodes.footage import CameraQuality
-from episodes.quality import TREMBLE, VERDICTS, Finding, Quality, examine, in_session
+from episodes.quality import TREMBLE, examine, in_session
 
 SHOWN = 6
 """defects in the picture"""

@@ -1,6 +1,5 @@
-"""How good one episode is to learn from: figures, what is wrong in words and at which step, and a suggestion.
+"""How good one episode is to learn from: the figures, and what they mean.
 
-A suggestion (keep, weight, exclude) is not a decision: people decide, and an excluded episode stays in the store.
 Motion is measured in `episodes.motion`, frames in `episodes.footage`, sensors and clocks in `episodes.sensing` and
 `episodes.validation`; this module judges the figures.
 """
@@ -8,21 +7,18 @@ Motion is measured in `episodes.motion`, frames in `episodes.footage`, sensors a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from episodes import layout
+from episodes.findings import Finding, Quality, Verdict
 from episodes.footage import BLIND, CameraQuality, Standing, examine_camera, standing
 from episodes.motion import Motion, motion_of, state_diversity, tremble
 from episodes.record import ActionSource, Array, Episode
 from episodes.sensing import clipped, dropped
 from episodes.validation import QUATERNION_ERROR, QUATERNION_WARNING, gaps, outside_limits, quaternion_error
-
-Verdict = Literal["keep", "weight", "exclude"]
-VERDICTS: tuple[Verdict, ...] = ("keep", "weight", "exclude")
-"""from harmless to bad"""
 
 TREMBLE = 0.5
 """Bridge's arm at 5 Hz has 0.14 to 0.40, a simulated one 0.03 to 0.13; noise as large as the motion gives 0.6"""
@@ -51,75 +47,6 @@ OUTSIDE = 0.0
 SESSION_EPISODES = 5
 """fewer have no usual sharpness"""
 SESSION_DEFECTS = ("soft_camera", "constant_flag")
-WEIGHT = 0.5
-"""suggested for one fault, its square for more: GreenVLA weights by quality and publishes no figures"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing a person should know before training on the episode."""
-
-    defect: str
-    verdict: Verdict
-    reason: str
-    """in words, with the figure"""
-    key: str = ""
-    """the camera or array it is about"""
-    step: int = 0
-    """where it is to be seen"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """The figures of one episode; None where it has nothing to measure. Shares are of its steps, 0 to 1."""
-
-    steps: int
-    tremble: float | None = None
-    """mean over steps and axes that are not idle, 0 to 1"""
-    idle_share: float | None = None
-    state_diversity: float | None = None
-    """metres or radians"""
-    dead_axes: int | None = None
-    """of the wrench's six, those that never change"""
-    clipped_share: float | None = None
-    bad_stamps: int = 0
-    """repeated and backward, in the source"""
-    gaps: int = 0
-    dropped_share: float = 0.0
-    outside_share: float | None = None
-    quaternion_error: float | None = None
-    length_mismatches: int = 0
-    human_share: float | None = None
-    """of an episode with a person watching, how much of it they drove"""
-    repeated_share: float | None = None
-    """of steps in which the arm moves, the worst camera"""
-    frozen_s: float | None = None
-    """longest stretch with one frame while the arm moves, the worst camera"""
-    cameras: tuple[CameraQuality, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Quality:
-        """From the dictionary that `dataclasses.asdict` made of one."""
-        cameras = tuple(CameraQuality(**camera) for camera in row["cameras"])
-        findings = tuple(Finding(**finding) for finding in row["findings"])
-        return cls(**{**{name: row[name] for name in cls.__slots__}, "cameras": cameras, "findings": findings})
-
-    @property
-    def verdict(self) -> Verdict:
-        """The gravest of its findings; `keep` without any."""
-        return max((finding.verdict for finding in self.findings), key=VERDICTS.index, default="keep")
-
-    @property
-    def weight(self) -> float:
-        """The suggested sampling weight."""
-        faults = sum(finding.verdict == "weight" for finding in self.findings)
-        return 0.0 if self.verdict == "exclude" else WEIGHT ** min(faults, 2)
-
-    @property
-    def ranked(self) -> tuple[Finding, ...]:
-        """The findings, the gravest first."""
-        return tuple(sorted(self.findings, key=lambda finding: -VERDICTS.index(finding.verdict)))
 
 
 def examine(episode: Episode) -> Quality:

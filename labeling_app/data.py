@@ -18,7 +18,7 @@ from audits.log import AuditLog
 from audits.noted import noted, open_held
 from audits.state import Decisions
 from episodes.errors import DataRefused, RegraspError
-from episodes.quality import VERDICTS
+from episodes.findings import VERDICTS
 from episodes.record import Episode
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from episodes.findings import Finding, Quality
 from episodes.footage import CameraQuality
 from episodes.images import encode_jpeg
-from episodes.quality import Finding, Quality
 from episodes.record import ActionSource, CameraInfo, EncodedFrames, Episode, Outcome
 from episodes.store import EpisodeStore
 

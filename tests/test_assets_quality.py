@@ -12,7 +12,8 @@ from test_episodes_quality import clean
 from assets import quality
 from assets.manifest import read_manifest
 from assets.stages import STAGE
-from episodes.quality import Quality, examine
+from episodes.findings import Quality
+from episodes.quality import examine
 from episodes.record import Episode
 from episodes.store import EpisodeStore
 from episodes.workspace import Workspace

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quality_samples import STEPS, clean, clean_frames, noisy, pictures, swinging
 
+from episodes.findings import Quality
 from episodes.footage import SAMPLED, examine_camera, repeats, sampled_steps, sharpness, standing, visual_diversity
 from episodes.images import encode_jpeg
-from episodes.quality import Quality, examine, in_session
+from episodes.quality import examine, in_session
 from episodes.record import Array, EncodedFrames
 from episodes.sensing import clipped, dropped
 
