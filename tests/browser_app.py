@@ -98,16 +98,21 @@ def press(page: Page, key: str, then: str) -> None:
     expect(page.get_by_text(then).first).to_be_visible()
 
 
+_AXIS = """
+() => {
+  const figure = document.querySelector(".js-plotly-plot"), axis = figure?._fullLayout?.xaxis;
+  const box = figure?.getBoundingClientRect();
+  return axis?._length > 0 && box.width > 0 && [box.x, box.y, axis._offset, axis._length, ...axis.range];
+}
+"""
+
+
 def places_of(page: Page, *steps: float) -> tuple[list[float], float]:
-    """Where steps are on the screen: x of each, and a y in the value row."""
-    page.wait_for_function("document.querySelector('.js-plotly-plot')?._fullLayout?.xaxis?._length > 0")
-    figure = page.locator(".js-plotly-plot").first
-    left, width, low, high = figure.evaluate(
-        "f => [f._fullLayout.xaxis._offset, f._fullLayout.xaxis._length, ...f._fullLayout.xaxis.range]"
-    )
-    box = figure.bounding_box()
-    assert box is not None
-    return [box["x"] + left + width * (step - low) / (high - low) for step in steps], box["y"] + 110
+    """Where steps are on the screen: x of each, and a y in the value row; of the figure that stays."""
+    settled(page)
+    page.wait_for_timeout(500)  # the figure before it is taken away, and the component attaches to the new one
+    x, y, left, width, low, high = page.wait_for_function(_AXIS).json_value()
+    return [x + left + width * (step - low) / (high - low) for step in steps], y + 110
 
 
 def click_on_step(page: Page, step: int) -> None:
@@ -130,8 +135,6 @@ def drag_over_steps(page: Page, start: float, stop: float) -> None:
 
 def pull_edge(page: Page, edge: float, to: float) -> None:
     """Catch an edge of the interval and pull it to another place on the axis."""
-    settled(page)
-    page.wait_for_timeout(500)  # the figure before it is taken away, and the component attaches to the new one
     x, y = places_of(page, edge, to)
     page.mouse.move(x[0] + 2, y, steps=4)
     page.mouse.down()
