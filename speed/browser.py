@@ -3,7 +3,7 @@
 The app is served as people serve it and a Chromium without a window looks at the page Trigger labels: episodes of 2,000
 steps, two cameras, six curves. A decision is one key. The next item is ready when the server is done, the list is at
 another label, every picture is there and the figure's cursor stands at the step that the slider names. Milliseconds are
-of the clock, in the browser, so a busy machine is in them; bytes are those of the connection without the pictures.
+of the clock, in the browser, so a busy machine is in them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ _WATCH = """
   }, true);
 }
 """
-_PICTURES = "[...document.images].reduce((sum, each) => sum + each.src.length, 0)"
 
 
 def main() -> None:
@@ -72,25 +71,19 @@ def main() -> None:
 def measure(page: Page, address: str, decisions: int) -> dict[str, float | str]:
     """Accept one label after the other; the first is not counted, nothing being warm."""
     page.set_default_timeout(WAIT_MS)
-    received = [0]
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
     page.context.add_cookies([{"name": "regrasp_by", "value": "Ada", "url": address}])
     page.goto(f"{address}/trigger_labels")
     page.get_by_text("Label 1 of").wait_for()
     page.wait_for_timeout(2_000)
     page.evaluate(_WATCH)
-    took, sent = [], []
+    took = []
     for _ in range(decisions):
-        before = sum(received)
         page.keyboard.press("a")
         page.wait_for_function("window.took > 0")
         took.append(page.evaluate("window.took"))
-        sent.append(
-            sum(received) - before - page.evaluate("[...document.images].reduce((n, i) => n + i.src.length, 0)")
-        )
     median, tail = np.quantile(took[1:], [0.5, 0.95]).round(1)
-    told = {"median_ms": median, "p95_ms": tail, "bytes_median": np.median(sent[1:]), "bytes_most": max(sent[1:])}
-    return {"stage": "decision to next item", "n": decisions - 1, **told, "load": round(os.getloadavg()[0], 1)}
+    load = round(os.getloadavg()[0], 1)
+    return {"stage": "decision to next item", "n": decisions - 1, "median_ms": median, "p95_ms": tail, "load": load}
 
 
 @contextmanager
